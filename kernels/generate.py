@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turn kernel files into C: their sources as strings, their `@` lines as struct scr_kernel_decl.
+
+Usage: generate.py OUT.c KERNEL_FILE...     (paths of kernel files relative to this folder)
+
+The grammar of the `@` lines is in CONTRIBUTING.md, "Add a kernel". A line that cannot be understood
+stops the build with its file and number.
+"""
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+ENV_NAMES = set(
+    """BATCH HEADS_Q HEADS_KV LEN_Q LEN_K DK DV DTYPE DTYPE_BYTES CAUSAL SKIP SM IS_CPU UNITS
+    LOCAL_MEM MAX_GROUP HAS_FP16 HAS_SUBGROUPS""".split())
+FUNCTIONS = {"ceil_div", "max", "min", "round_up"}
+CONSTANTS = {"F32": "0", "F16": "1", "BF16": "2"}
+ONCE = ("kernel", "variant", "backend", "summary", "workspace", "host")
+MAX_TUNABLES, MAX_VALUES, MAX_STEPS = 12, 12, 4
+
+
+class DeclError(Exception):
+    pass
+
+
+def inline(path, seen):
+    """The text of a kernel file with its `#include "..."` replaced by the files, each once."""
+    full = os.path.normpath(os.path.join(ROOT, path))
+    if full in seen:
+        return []
+    seen.add(full)
+    lines = []
+    with open(full, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+            if not m:
+                lines.append((path, number, line.rstrip("\n")))
+                continue
+            target = os.path.join(os.path.dirname(path), m.group(1))
+            if not os.path.exists(os.path.join(ROOT, target)):
+                target = m.group(1)
+            lines += inline(target, seen)
+    return lines
+
+
+def expression(text, tunables, where):
+    """A C expression in which every name is a field of the environment."""
+    def name(m):
+        word = m.group(0)
+        if word in tunables:
+            return f"e->tunable[{tunables.index(word)}]"
+        if word in ENV_NAMES:
+            return f"e->{word}"
+        if word in CONSTANTS:
+            return CONSTANTS[word]
+        if word in FUNCTIONS:
+            return f"scr_{word}"
+        raise DeclError(f"{where}: unknown name '{word}' in '{text}'")
+    return re.sub(r"[A-Za-z_][A-Za-z_0-9]*", name, text)
+
+
+def parse(path):
+    lines = inline(path, set())
+    d = {"file": path, "tunables": [], "when": [], "require": [], "steps": [], "lines": lines}
+    for file, number, line in lines:
+        m = re.match(r"\s*(?:/?\*+|//)?\s*@(\w+)\s*(.*?)\s*(?:\*/)?$", line)
+        if not m:
+            continue
+        key, value = m.groups()
+        where = f"kernels/{file}:{number}"
+        if key in ONCE:
+            if key in d:
+                raise DeclError(f"{where}: second @{key}")
+            d[key] = value
+            d[key + "_where"] = where
+        elif key == "tunable":
+            t = re.match(r"(\w+)\s*=\s*(-?\d+)\s*:\s*([-\d ]+?)\s*--\s*(.+)$", value)
+            if not t:
+                raise DeclError(f"{where}: want '@tunable NAME = DEFAULT : VALUES -- help'")
+            values = [int(v) for v in t.group(3).split()]
+            if int(t.group(2)) not in values or values != sorted(set(values)):
+                raise DeclError(f"{where}: values must ascend and hold the default")
+            if len(values) > MAX_VALUES:
+                raise DeclError(f"{where}: more than {MAX_VALUES} values")
+            d["tunables"].append((t.group(1), int(t.group(2)), values, t.group(4)))
+        elif key in ("when", "require"):
+            d[key].append((value, where))
+        elif key == "step":
+            d["steps"].append({"entry": value})
+        elif key in ("groups", "group", "local"):
+            if not d["steps"]:
+                raise DeclError(f"{where}: @{key} before @step")
+            d["steps"][-1][key] = (value, where)
+        else:
+            raise DeclError(f"{where}: unknown @{key}")
+    for key in ("kernel", "variant", "backend", "summary"):
+        if key not in d:
+            raise DeclError(f"kernels/{path}: no @{key}")
+    if d["backend"] == "ref":
+        if "host" not in d:
+            raise DeclError(f"kernels/{path}: no @host")
+    elif not d["steps"]:
+        raise DeclError(f"kernels/{path}: no @step")
+    if len(d["tunables"]) > MAX_TUNABLES or len(d["steps"]) > MAX_STEPS:
+        raise DeclError(f"kernels/{path}: too many tunables or steps")
+    return d
+
+
+def fnv1a(data):
+    h = 0xCBF29CE484222325
+    for byte in data:
+        h = ((h ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+def c_string(text):
+    out = []
+    for line in text.split("\n"):
+        escaped = line.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+        out.append(f'    "{escaped}\\n"')
+    return "\n".join(out)
+
+
+def source_text(d):
+    """Tunables as `#ifndef` with their default, so that the kernel compiles untuned."""
+    head = "".join(f"#ifndef {n}\n#define {n} {v}\n#endif\n" for n, v, _, _ in d["tunables"])
+    return head + "\n".join(line for _, _, line in d["lines"])
+
+
+def emit(d, index, out):
+    names = [t[0] for t in d["tunables"]]
+    p = f"k{index}"
+    fn = lambda kind, name, args, body: out.append(
+        f"static {kind} {p}_{name}(const struct scr_decl_env *e{args})\n"
+        f"{{\n    (void)e;\n{body}}}\n")
+    conj = lambda items: " && ".join(f"({expression(t, names, w)})" for t, w in items) or "true"
+    fn("bool", "supports", "", f"    return {conj(d['when'])};\n")
+    fn("bool", "valid", "", f"    return {conj(d['require'])};\n")
+    work = expression(d["workspace"], names, d["workspace_where"]) if "workspace" in d else "0"
+    fn("size_t", "workspace", "", f"    return (size_t)({work});\n")
+    for s, step in enumerate(d["steps"]):
+        for key in ("groups", "group"):
+            if key not in step:
+                raise DeclError(f"kernels/{d['file']}: step {step['entry']} has no @{key}")
+            value, where = step[key]
+            parts = split_top(value)
+            if len(parts) > 3:
+                raise DeclError(f"{where}: more than three dimensions")
+            parts += ["1"] * (3 - len(parts))
+            body = "".join(f"    out[{i}] = (size_t)({expression(x, names, where)});\n"
+                           for i, x in enumerate(parts))
+            fn("void", f"s{s}_{key}", ", size_t out[3]", body)
+        value, where = step.get("local", ("0", ""))
+        fn("size_t", f"s{s}_local", "", f"    return (size_t)({expression(value, names, where)});\n")
+    source = source_text(d)
+    if d["backend"] == "ref":
+        out.append(f"void {d['host']}(const struct scr_host_call *call);\n")
+    else:
+        out.append(f"static const char {p}_source[] =\n{c_string(source)};\n")
+    tunables = "".join(
+        f'        {{"{n}", "{h}", {v}, {len(vs)}, {{{", ".join(map(str, vs))}}}}},\n'
+        for n, v, vs, h in d["tunables"])
+    steps = "".join(
+        f'        {{"{s["entry"]}", {p}_s{i}_groups, {p}_s{i}_group, {p}_s{i}_local}},\n'
+        for i, s in enumerate(d["steps"]))
+    lines = [
+        "    {",
+        f'        .backend = "{d["backend"]}",',
+        f'        .kernel = "{d["kernel"]}",',
+        f'        .variant = "{d["variant"]}",',
+        f'        .summary = "{d["summary"]}",',
+        f'        .file = "{d["file"]}",',
+        f'        .source = {"NULL" if d["backend"] == "ref" else p + "_source"},',
+        f'        .source_hash = 0x{fnv1a(source.encode()):016x}u,',
+        f'        .host = {d.get("host", "NULL")},',
+        f'        .n_tunables = {len(d["tunables"])},',
+    ]
+    if tunables:
+        lines.append("        .tunables = {\n" + tunables + "        },")
+    lines += [f"        .supports = {p}_supports,", f"        .valid = {p}_valid,",
+              f"        .workspace = {p}_workspace,", f"        .n_steps = {len(d['steps'])},"]
+    if steps:
+        lines.append("        .steps = {\n" + steps + "        },")
+    lines.append("    },")
+    return "\n".join(lines)
+
+
+def split_top(text):
+    """Splits at commas outside parentheses."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [x.strip() for x in parts + [text[start:]]]
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    decls = [parse(path) for path in sys.argv[2:]]
+    out = [
+        "/* Generated by kernels/generate.py. */",
+        '#include "decl.h"\n',
+    ]
+    entries = [emit(d, i, out) for i, d in enumerate(decls)]
+    out.append("const struct scr_kernel_decl scr_kernel_decls[] = {")
+    out += entries
+    out.append("};\n")
+    out.append("const size_t scr_kernel_decl_count =\n"
+               "    sizeof scr_kernel_decls / sizeof scr_kernel_decls[0];")
+    with open(sys.argv[1], "w", encoding="utf-8") as f:
+        f.write("\n".join(out) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DeclError as e:
+        sys.exit(f"generate.py: {e}")

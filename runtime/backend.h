@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of functions that a backend fills in. runtime/context.c and runtime/plan.c validate
+ * everything once, so a backend may assume that its arguments keep the contracts below; it returns
+ * SCR_OK or SCR_ERR_* and puts the driver's own words into the log.
+ *
+ * A backend is one file: it defines `const struct scr_backend scr_backend_NAME`, and context.c has
+ * one line for it.
+ */
+#ifndef SCR_RUNTIME_BACKEND_H
+#define SCR_RUNTIME_BACKEND_H
+
+#include "decl.h"
+#include "shape.h"
+
+#include <screening/screening.h>
+
+/* Sends one message to the context's callback; printf format, any length. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+void scr_log(const scr_context *ctx, int level, const char *format, ...);
+
+/* Adds a device during enumerate(); copies *info. SCR_OK or SCR_ERR_NO_MEMORY. */
+int scr_context_add_device(scr_context *ctx, const scr_device_info *info);
+
+struct scr_device {
+    scr_context *ctx;
+    const struct scr_backend *backend;
+    const scr_device_info *info; /* owned by the context */
+    void *backend_ctx;           /* what load() returned */
+    void *impl;                  /* the backend's own */
+};
+
+struct scr_buffer {
+    scr_device *dev;
+    size_t bytes;
+    void *impl; /* cl_mem, CUdeviceptr cast to a pointer, or host memory */
+};
+
+/* One compiled kernel: all steps of its declaration. */
+struct scr_program {
+    scr_device *dev;
+    const struct scr_kernel_decl *decl;
+    void *impl;
+};
+
+/* One step of a run. */
+struct scr_launch {
+    int step;         /* index into decl->steps */
+    size_t groups[3]; /* work-groups (blocks) per dimension, each >= 1 */
+    size_t group[3];  /* work-items (threads) per work-group */
+    size_t local_bytes;
+};
+
+/* Everything that one run needs; valid during the call. */
+struct scr_run {
+    const scr_problem *problem;
+    const scr_config *config;
+    const scr_args *args;
+    scr_buffer *workspace; /* or NULL */
+    scr_buffer *counters;  /* or NULL; already zeroed, in order */
+    struct scr_shape shape;
+    int n_launches;
+    struct scr_launch launches[SCR_MAX_STEPS];
+};
+
+struct scr_backend {
+    const char *name;
+
+    /*
+     * Loads the driver and calls scr_context_add_device for each device. Where there is none it
+     * returns SCR_OK and writes the reason to note. *backend_ctx is passed to the other functions.
+     */
+    int (*load)(scr_context *ctx, void **backend_ctx, char *note, size_t note_size);
+    void (*unload)(void *backend_ctx);
+
+    /* dev has ctx, info and backend_ctx set; open sets dev->impl. close waits for the queue. */
+    int (*open)(scr_device *dev);
+    void (*close)(scr_device *dev);
+    int (*synchronize)(scr_device *dev);
+
+    /* buf has dev and bytes set; create sets buf->impl. SCR_ERR_NO_MEMORY when it does not fit. */
+    int (*buffer_create)(scr_buffer *buf);
+    void (*buffer_destroy)(scr_buffer *buf);
+    /* In order with runs. write and read block until the host memory is free for use. */
+    int (*buffer_write)(scr_buffer *buf, size_t offset, const void *host, size_t bytes);
+    int (*buffer_read)(scr_buffer *buf, size_t offset, void *host, size_t bytes);
+    int (*buffer_fill)(scr_buffer *buf, size_t offset, uint8_t byte, size_t bytes);
+
+    /*
+     * Compiles decl->source. `defines` is a NULL-terminated list of "NAME=value"; the backend may
+     * add its own (feature macros). Sets prog->impl.
+     */
+    int (*program_create)(struct scr_program *prog, const char *const *defines);
+    void (*program_destroy)(struct scr_program *prog);
+
+    /*
+     * Enqueues the launches in order, arguments as in kernels/shape.h. args->o_offset is added to
+     * o. With ns: waits and stores the device's time from the first start to the last end, or a
+     * negative number where the device cannot tell.
+     */
+    int (*run)(struct scr_program *prog, const struct scr_run *run, double *ns);
+};
+
+extern const struct scr_backend scr_backend_ref;
+extern const struct scr_backend scr_backend_opencl;
+extern const struct scr_backend scr_backend_cuda;
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans: a resolved configuration, its compiled program and its launch geometry. */
+#include "backend.h"
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct scr_plan {
+    scr_device *dev;
+    scr_problem problem;
+    scr_config config;
+    struct scr_program program;
+    bool compiled;
+    bool ran;
+    scr_buffer *workspace;
+    scr_buffer *counters;
+    struct scr_run run;
+};
+
+enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40 };
+
+static int compile(scr_plan *plan, unsigned flags)
+{
+    const struct scr_kernel_decl *d = plan->program.decl;
+    const scr_problem *p = &plan->problem;
+    char text[MAX_DEFINES][DEFINE_CHARS];
+    const char *defines[MAX_DEFINES + 1];
+    int n = 0;
+    int status;
+
+    snprintf(text[n++], DEFINE_CHARS, "DK=%d", (int)p->dk);
+    snprintf(text[n++], DEFINE_CHARS, "DV=%d", (int)p->dv);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE=%d", (int)p->dtype);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE_OUT=%d", (int)p->dtype_out);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_SKIP=%d", (int)plan->config.skip);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_COUNT=%d", (flags & SCR_PLAN_COUNT) != 0);
+    for (int i = 0; i < d->n_tunables; i++)
+        snprintf(text[n++], DEFINE_CHARS, "%s=%d", d->tunables[i].name,
+                 (int)scr_config_get(&plan->config, d->tunables[i].name, 0));
+    for (int i = 0; i < n; i++)
+        defines[i] = text[i];
+    defines[n] = NULL;
+    status = plan->dev->backend->program_create(&plan->program, defines);
+    plan->compiled = status == SCR_OK;
+    return status;
+}
+
+static void set_launches(scr_plan *plan, const struct scr_decl_env *env)
+{
+    const struct scr_kernel_decl *d = plan->program.decl;
+
+    plan->run.n_launches = d->n_steps;
+    for (int i = 0; i < d->n_steps; i++) {
+        struct scr_launch *l = &plan->run.launches[i];
+
+        l->step = i;
+        d->steps[i].groups(env, l->groups);
+        d->steps[i].group(env, l->group);
+        l->local_bytes = d->steps[i].local_bytes(env);
+    }
+}
+
+static size_t counter_bytes(const scr_problem *p)
+{
+    return (size_t)p->batch * (size_t)p->heads_q * SCR_COUNTERS * sizeof(uint32_t);
+}
+
+int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, unsigned flags,
+                    scr_plan **out)
+{
+    const char *invalid = "";
+    char why[160] = "";
+    struct scr_decl_env env;
+    scr_plan *plan;
+    size_t workspace;
+    int status;
+
+    *out = NULL;
+    if (scr_problem_validate(p, &invalid) != SCR_OK) {
+        scr_log(dev->ctx, SCR_LOG_ERROR, "%s", invalid);
+        return SCR_ERR_INVALID;
+    }
+    plan = calloc(1, sizeof *plan);
+    if (plan == NULL)
+        return SCR_ERR_NO_MEMORY;
+    plan->dev = dev;
+    plan->problem = *p;
+    plan->problem.q_pos0 = scr_problem_q_pos0(p);
+    plan->config = *c;
+    status = scr_config_resolve(dev->info, p, &plan->config, why, sizeof why);
+    if (status != SCR_OK) {
+        scr_log(dev->ctx, SCR_LOG_ERROR, "%s", why);
+        goto fail;
+    }
+    plan->program.dev = dev;
+    plan->program.decl =
+        scr_decl_find(dev->info->backend, plan->config.kernel, plan->config.variant);
+    scr_env_init(&env, dev->info, &plan->problem, plan->config.skip);
+    scr_env_set_tunables(&env, plan->program.decl, &plan->config);
+    set_launches(plan, &env);
+    status = compile(plan, flags);
+    if (status != SCR_OK)
+        goto fail;
+    workspace = plan->program.decl->workspace(&env);
+    if (workspace != 0) {
+        status = scr_buffer_create(dev, workspace, &plan->workspace);
+        if (status != SCR_OK)
+            goto fail;
+    }
+    if (flags & SCR_PLAN_COUNT) {
+        status = scr_buffer_create(dev, counter_bytes(p), &plan->counters);
+        if (status != SCR_OK)
+            goto fail;
+    }
+    plan->run.problem = &plan->problem;
+    plan->run.config = &plan->config;
+    plan->run.workspace = plan->workspace;
+    plan->run.counters = plan->counters;
+    plan->run.shape = (struct scr_shape){
+        .batch = p->batch,
+        .heads_q = p->heads_q,
+        .heads_kv = p->heads_kv,
+        .len_q = p->len_q,
+        .len_k = p->len_k,
+        .q_pos0 = plan->problem.q_pos0,
+        .flags = (p->causal ? SCR_SHAPE_CAUSAL : 0) | (p->tanh_norm ? SCR_SHAPE_TANH_NORM : 0) |
+                 (p->has_kv_len ? SCR_SHAPE_HAS_KV_LEN : 0),
+    };
+    *out = plan;
+    return SCR_OK;
+fail:
+    scr_plan_destroy(&plan);
+    return status;
+}
+
+void scr_plan_destroy(scr_plan **pplan)
+{
+    scr_plan *plan = *pplan;
+
+    if (plan == NULL)
+        return;
+    scr_buffer_destroy(&plan->workspace);
+    scr_buffer_destroy(&plan->counters);
+    if (plan->compiled)
+        plan->dev->backend->program_destroy(&plan->program);
+    free(plan);
+    *pplan = NULL;
+}
+
+const scr_config *scr_plan_config(const scr_plan *plan)
+{
+    return &plan->config;
+}
+
+size_t scr_plan_workspace_bytes(const scr_plan *plan)
+{
+    return plan->workspace != NULL ? scr_buffer_bytes(plan->workspace) : 0;
+}
+
+static bool holds(const scr_plan *plan, const scr_buffer *buf, size_t offset, int64_t rows,
+                  int64_t row_bytes)
+{
+    size_t need = (size_t)rows * (size_t)row_bytes;
+
+    return buf != NULL && buf->dev == plan->dev && offset <= buf->bytes &&
+           need <= buf->bytes - offset;
+}
+
+static bool args_ok(const scr_plan *plan, const scr_args *a)
+{
+    const scr_problem *p = &plan->problem;
+    int64_t in = (int64_t)scr_dtype_bytes(p->dtype);
+    int64_t out = (int64_t)scr_dtype_bytes(p->dtype_out);
+    int64_t rows_q = (int64_t)p->batch * p->heads_q * p->len_q;
+    int64_t rows_k = (int64_t)p->batch * p->heads_kv * p->len_k;
+
+    return holds(plan, a->q, 0, rows_q, p->dk * in) && holds(plan, a->k, 0, rows_k, p->dk * in) &&
+           holds(plan, a->v, 0, rows_k, p->dv * in) && holds(plan, a->r, 0, p->heads_q, 4) &&
+           holds(plan, a->w, 0, p->heads_q, 4) && a->o_offset % 16 == 0 &&
+           holds(plan, a->o, a->o_offset, rows_q, p->dv * out) &&
+           (!p->has_kv_len || holds(plan, a->kv_len, 0, p->batch, 4));
+}
+
+int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns)
+{
+    struct scr_run run = plan->run;
+    int status;
+
+    if (!args_ok(plan, args))
+        return SCR_ERR_INVALID;
+    run.args = args;
+    if (plan->counters != NULL) {
+        status = scr_buffer_fill(plan->counters, 0, 0, scr_buffer_bytes(plan->counters));
+        if (status != SCR_OK)
+            return status;
+    }
+    status = plan->dev->backend->run(&plan->program, &run, ns);
+    plan->ran = status == SCR_OK;
+    return status;
+}
+
+int scr_plan_counts(scr_plan *plan, scr_counts *counts)
+{
+    if (plan->counters == NULL || !plan->ran)
+        return SCR_ERR_INVALID;
+    return scr_buffer_read(plan->counters, 0, counts, counter_bytes(&plan->problem));
+}

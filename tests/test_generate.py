@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Declarations that cannot be understood stop the build with file, line and reason.
+
+Usage: test_generate.py GENERATE.PY
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+GOOD = """/*
+ * @kernel tile-skip
+ * @variant t
+ * @backend opencl
+ * @summary a test
+ * @tunable TILE_Q = 32 : 16 32 -- rows
+ * @require TILE_Q <= DK
+ * @step entry
+ * @groups ceil_div(LEN_Q, TILE_Q), HEADS_Q, BATCH
+ * @group TILE_Q
+ * @local TILE_Q * max(DK, DV) * 4
+ */
+"""
+BAD = [
+    ("unknown @", GOOD.replace("@require", "@requires"), "unknown @requires"),
+    ("unknown name", GOOD.replace("<= DK", "<= DKK"), "unknown name 'DKK'"),
+    ("default not offered", GOOD.replace("= 32 :", "= 48 :"), "values must ascend"),
+    ("values not ascending", GOOD.replace(": 16 32", ": 32 16"), "values must ascend"),
+    ("no help", GOOD.replace(" -- rows", ""), "want '@tunable"),
+    ("no kernel", GOOD.replace("@kernel tile-skip", ""), "no @kernel"),
+    ("no step", GOOD.split(" * @step")[0] + "*/\n", "no @step"),
+    ("no group", GOOD.replace("@group TILE_Q\n", "\n"), "has no @group"),
+    ("group before step", "/* @group 3 */\n" + GOOD, "before @step"),
+    ("twice", GOOD.replace(" * @variant t", " * @variant t\n * @variant u"), "second @variant"),
+]
+
+
+def main():
+    failures = 0
+    with tempfile.TemporaryDirectory() as tmp:
+        tool = shutil.copy(sys.argv[1], tmp)
+        kernel = os.path.join(tmp, "k.cl")
+
+        def run(text):
+            with open(kernel, "w", encoding="utf-8") as f:
+                f.write(text)
+            return subprocess.run([sys.executable, tool, os.path.join(tmp, "out.c"), "k.cl"],
+                                  capture_output=True, text=True, check=False)
+
+        r = run(GOOD)
+        out = open(os.path.join(tmp, "out.c"), encoding="utf-8").read() if r.returncode == 0 else ""
+        for want in ('.kernel = "tile-skip"', "#ifndef TILE_Q", "e->tunable[0] <= e->DK",
+                     "scr_ceil_div(e->LEN_Q, e->tunable[0])"):
+            if want not in out:
+                failures += 1
+                print(f"good declaration: no {want!r} in the output\n{r.stderr}")
+        for name, text, message in BAD:
+            r = run(text)
+            if r.returncode == 0 or message not in r.stderr:
+                failures += 1
+                print(f"{name}: exit {r.returncode}, wanted '{message}', got: {r.stderr}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
