@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fused pass of fused.clh over the tiles that the window reaches, with defaults for processors.
+ *
+ * @kernel tile-skip
+ * @variant cpu
+ * @backend opencl
+ * @summary fused; visits the window only and skips the values of what nothing passes; long vectors, one work-item a work-group
+ * @when IS_CPU == 1
+ * @tunable TILE_Q = 32 : 16 32 64 128 -- rows of a work-group
+ * @tunable TILE_K = 64 : 16 32 64 128 -- keys of a tile
+ * @tunable WG = 1 : 1 -- work-items of a work-group
+ * @tunable VEC = 16 : 4 8 16 -- floats of a vector: keys in q k^T, value dims in P v
+ * @tunable ROWS = 8 : 2 4 8 16 -- rows computed together in registers
+ */
+#define SCR_WINDOWED 1
+#include "fused.clh"
