@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "case.h"
+
+#include "decl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Appends to a text of fixed size; cuts at its end. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static void
+append(char *out, size_t size, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(out + used, size - used, format, ap);
+    va_end(ap);
+}
+
+int scr_shell_quote(const char *word, char *out, size_t size)
+{
+    size_t n = 0;
+    bool plain = *word != '\0' && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
+                                               "XYZ0123456789_-+=:,./@%") == strlen(word);
+
+    if (plain)
+        return snprintf(out, size, "%s", word);
+#define PUT(c)                                                                                     \
+    do {                                                                                           \
+        if (n + 1 < size)                                                                          \
+            out[n] = (c);                                                                          \
+        n++;                                                                                       \
+    } while (0)
+    PUT('\'');
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') {
+            PUT('\'');
+            PUT('\\');
+            PUT('\'');
+        }
+        PUT(*word);
+    }
+    PUT('\'');
+#undef PUT
+    if (size > 0)
+        out[n < size ? n : size - 1] = '\0';
+    return (int)n;
+}
+
+static void add_word(char *out, size_t size, const char *axis, const char *value)
+{
+    char word[700];
+    char quoted[2900];
+
+    snprintf(word, sizeof word, "%s=%s", axis, value);
+    scr_shell_quote(word, quoted, sizeof quoted);
+    append(out, size, "%s-a %s", *out != '\0' ? " " : "", quoted);
+}
+
+static void add_int(char *out, size_t size, const char *axis, long value)
+{
+    append(out, size, "%s-a %s=%ld", *out != '\0' ? " " : "", axis, value);
+}
+
+/* Everything of a case that decides its data, its shape and its truth. */
+static char *data_words(const struct scr_case *c)
+{
+    const scr_problem *p = &c->spec.problem;
+    bool trace = c->spec.workload.kind == SCR_WORKLOAD_TRACE;
+    char out[3000] = "";
+    char text[640];
+
+    scr_workload_name(&c->spec.workload, text, sizeof text);
+    add_word(out, sizeof out, "workload", text);
+    if (!trace) {
+        add_int(out, sizeof out, "seq", p->len_q);
+        if (p->len_k != p->len_q)
+            add_int(out, sizeof out, "kv", p->len_k);
+        add_int(out, sizeof out, "batch", p->batch);
+        add_int(out, sizeof out, "heads", p->heads_q);
+        if (p->heads_kv != p->heads_q)
+            add_int(out, sizeof out, "kv_heads", p->heads_kv);
+        add_int(out, sizeof out, "dk", p->dk);
+        add_int(out, sizeof out, "dv", p->dv);
+    } else if (c->max_len != 0) {
+        add_int(out, sizeof out, "seq", c->max_len);
+    }
+    add_word(out, sizeof out, "dtype", scr_dtype_name(p->dtype));
+    if (p->dtype_out != SCR_F32)
+        add_word(out, sizeof out, "out", "same");
+    add_int(out, sizeof out, "causal", p->causal);
+    scr_window_name(&c->spec.window, text, sizeof text);
+    add_word(out, sizeof out, "window", text);
+    if (c->spec.r > 0)
+        snprintf(text, sizeof text, "%.12g", c->spec.r);
+    else
+        snprintf(text, sizeof text, "auto");
+    add_word(out, sizeof out, "r", text);
+    if (p->tanh_norm)
+        add_word(out, sizeof out, "norm", "1");
+    if (p->q_pos0 != SCR_Q_POS0_DEFAULT)
+        add_int(out, sizeof out, "q_pos0", p->q_pos0);
+    if (p->has_kv_len)
+        add_word(out, sizeof out, "kv_len", c->spec.ragged_kv_len ? "ragged" : "full");
+    return strdup(out);
+}
+
+/* What chooses the kernel and its parameters, complete. */
+static void kernel_words(const struct scr_case *c, char *out, size_t size)
+{
+    const scr_config *config = &c->config;
+    char text[400] = "";
+
+    add_word(out, size, "kernel", config->kernel);
+    add_word(out, size, "skip", scr_skip_name(config->skip));
+    add_word(out, size, "variant", config->variant[0] != '\0' ? config->variant : "auto");
+    if (c->tile_q > 0) {
+        snprintf(text, sizeof text, "%dx%d", c->tile_q, c->tile_k);
+        add_word(out, size, "tile", text);
+        text[0] = '\0';
+    } else {
+        add_word(out, size, "tile", "auto");
+    }
+    for (int i = 0; i < config->n_params; i++) {
+        const scr_param *q = &config->params[i];
+
+        if (c->tile_q > 0 && (strcmp(q->name, "TILE_Q") == 0 || strcmp(q->name, "TILE_K") == 0))
+            continue;
+        append(text, sizeof text, "%s%s=%d", text[0] != '\0' ? "+" : "", q->name, (int)q->value);
+    }
+    add_word(out, size, "param", text[0] != '\0' ? text : "auto");
+}
+
+void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size)
+{
+    char words[1400] = "";
+
+    kernel_words(c, words, sizeof words);
+    snprintf(out, size, "harness %s --device %s %s %s --seed %llu", mode, c->device->id,
+             c->data_words, words, (unsigned long long)c->spec.seed);
+}
+
+void scr_case_name(const struct scr_case *c, char *out, size_t size)
+{
+    const scr_problem *p = &c->spec.problem;
+    char workload[540], window[32];
+
+    scr_workload_name(&c->spec.workload, workload, sizeof workload);
+    scr_window_name(&c->spec.window, window, sizeof window);
+    snprintf(out, size, "%s %s", c->device->id, c->config.kernel);
+    if (strcmp(c->config.kernel, "tile-skip") == 0)
+        append(out, size, " skip=%s", scr_skip_name(c->config.skip));
+    if (c->tile_q > 0)
+        append(out, size, " %dx%d", c->tile_q, c->tile_k);
+    append(out, size, " %s %s window=%s q=[%d,%d,%d,%d] kv=[%d,%d] dv=%d%s%s%s",
+           scr_dtype_name(p->dtype), workload, window, p->batch, p->heads_q, p->len_q, p->dk,
+           p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
+           p->tanh_norm ? " norm" : "", p->has_kv_len ? " kv_len" : "");
+    if (c->spec.r > 0)
+        append(out, size, " r=%g", c->spec.r);
+}
+
+struct adder {
+    struct scr_case_list *list;
+    size_t room;
+    const scr_device_info *const *devices;
+    size_t n_devices;
+    uint64_t seed;
+    const struct scr_case *base; /* while the tiles of one case are enumerated */
+    char *why;
+    size_t why_size;
+    /* Shape of the trace read last: its points differ in kernels far more often than in file. */
+    char trace_path[512];
+    int trace_max_len;
+    scr_problem trace_problem;
+};
+
+static int push(struct adder *a, const struct scr_case *c)
+{
+    struct scr_case_list *l = a->list;
+
+    if (l->n >= SCR_MAX_CASES) {
+        snprintf(a->why, a->why_size, "more than %d configurations; narrow the axes",
+                 SCR_MAX_CASES);
+        return SCR_ERR_INVALID;
+    }
+    if (l->n == a->room) {
+        size_t room = a->room == 0 ? 64 : 2 * a->room;
+        struct scr_case *grown = realloc(l->cases, room * sizeof *grown);
+
+        if (grown == NULL)
+            return SCR_ERR_NO_MEMORY;
+        l->cases = grown;
+        a->room = room;
+    }
+    l->cases[l->n] = *c;
+    l->cases[l->n].data_words = data_words(c);
+    l->cases[l->n].order = l->n;
+    if (l->cases[l->n].data_words == NULL)
+        return SCR_ERR_NO_MEMORY;
+    l->n++;
+    return SCR_OK;
+}
+
+/* The kernel exists on the backend (in that variant); *tiled: its tile is a parameter. */
+static bool kernel_there(const char *backend, const char *kernel, const char *variant, bool *tiled)
+{
+    bool there = false;
+
+    *tiled = false;
+    for (size_t i = 0; i < scr_kernel_decl_count; i++) {
+        const struct scr_kernel_decl *d = &scr_kernel_decls[i];
+        int sides = 0;
+
+        if (strcmp(d->backend, backend) != 0 || strcmp(d->kernel, kernel) != 0 ||
+            (variant[0] != '\0' && strcmp(d->variant, variant) != 0))
+            continue;
+        there = true;
+        for (int j = 0; j < d->n_tunables; j++)
+            sides += strcmp(d->tunables[j].name, "TILE_Q") == 0 ||
+                     strcmp(d->tunables[j].name, "TILE_K") == 0;
+        *tiled |= sides == 2;
+    }
+    return there;
+}
+
+static void set_tile(struct scr_case *c)
+{
+    c->tile_q = scr_config_get(&c->config, "TILE_Q", 0);
+    c->tile_k = scr_config_get(&c->config, "TILE_K", 0);
+    if (c->tile_q == 0 || c->tile_k == 0)
+        c->tile_q = c->tile_k = 0;
+}
+
+static int push_config(void *user, const scr_config *config)
+{
+    struct adder *a = user;
+    struct scr_case c = *a->base;
+
+    c.config = *config;
+    c.refused = SCR_OK;
+    set_tile(&c);
+    return push(a, &c);
+}
+
+static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_case *c)
+{
+    bool tiled;
+
+    c->config = (scr_config){.skip = p->skip, .n_params = p->n_params};
+    memcpy(c->config.params, p->params, sizeof p->params);
+    snprintf(c->config.kernel, sizeof c->config.kernel, "%s", p->kernel);
+    snprintf(c->config.variant, sizeof c->config.variant, "%s", p->variant);
+    c->why[0] = '\0';
+    if (!kernel_there(c->device->backend, p->kernel, p->variant, &tiled)) {
+        snprintf(a->list->dropped, sizeof a->list->dropped, "%s has no kernel %s%s%s",
+                 c->device->backend, p->kernel, p->variant[0] != '\0' ? "/" : "", p->variant);
+        return SCR_OK;
+    }
+    if (strcmp(p->kernel, "tile-skip") != 0)
+        c->config.skip = SCR_SKIP_NONE;
+    if (tiled && p->tile_q == SCR_TILE_ALL) {
+        size_t before = a->list->n;
+        int status;
+
+        a->base = c;
+        status = scr_config_enumerate(c->device, &c->spec.problem, &c->config, "TILE_Q,TILE_K",
+                                      push_config, a);
+        if (a->list->n > before || status == SCR_ERR_NO_MEMORY || status == SCR_ERR_INVALID)
+            return status;
+    }
+    if (tiled && p->tile_q > 0 &&
+        (scr_config_set(&c->config, "TILE_Q", p->tile_q) != SCR_OK ||
+         scr_config_set(&c->config, "TILE_K", p->tile_k) != SCR_OK)) {
+        snprintf(a->why, a->why_size, "-a param: too many parameters beside the tile");
+        return SCR_ERR_INVALID;
+    }
+    c->refused = scr_config_resolve(c->device, &c->spec.problem, &c->config, c->why, sizeof c->why);
+    if (c->refused == SCR_OK)
+        c->why[0] = '\0';
+    set_tile(c);
+    return push(a, c);
+}
+
+static int trace_shape(struct adder *a, const struct scr_point *p, scr_problem *problem)
+{
+    int status;
+
+    if (strcmp(a->trace_path, p->workload.path) != 0 || a->trace_max_len != p->seq) {
+        a->trace_problem = *problem;
+        status = scr_dataset_shape(&p->workload, p->seq, &a->trace_problem, a->why, a->why_size);
+        if (status != SCR_OK)
+            return status;
+        snprintf(a->trace_path, sizeof a->trace_path, "%s", p->workload.path);
+        a->trace_max_len = p->seq;
+    }
+    problem->batch = a->trace_problem.batch;
+    problem->heads_q = a->trace_problem.heads_q;
+    problem->heads_kv = a->trace_problem.heads_kv;
+    problem->len_q = a->trace_problem.len_q;
+    problem->len_k = a->trace_problem.len_k;
+    problem->dk = a->trace_problem.dk;
+    problem->dv = a->trace_problem.dv;
+    return SCR_OK;
+}
+
+static int add_point(void *user, const struct scr_point *p)
+{
+    struct adder *a = user;
+    const char *invalid = "";
+    int seq = p->seq != 0 ? p->seq : SCR_POINT_SEQ;
+    struct scr_case c = {
+        .spec =
+            {
+                .problem =
+                    {
+                        .batch = p->batch,
+                        .heads_q = p->heads,
+                        .heads_kv = p->kv_heads != 0 ? p->kv_heads : p->heads,
+                        .len_q = seq,
+                        .len_k = p->kv != 0 ? p->kv : seq,
+                        .dk = p->dk != 0 ? p->dk : p->head_dim,
+                        .dv = p->dv != 0 ? p->dv : p->head_dim,
+                        .q_pos0 = p->q_pos0,
+                        .dtype = p->dtype,
+                        .dtype_out = p->out_same ? p->dtype : SCR_F32,
+                        .causal = p->causal,
+                        .tanh_norm = p->norm,
+                        .has_kv_len = p->has_kv_len,
+                    },
+                .workload = p->workload,
+                .window = p->window,
+                .r = p->r,
+                .ragged_kv_len = p->ragged,
+                .seed = a->seed,
+            },
+        .max_len = p->workload.kind == SCR_WORKLOAD_TRACE ? p->seq : 0,
+    };
+    int status = SCR_OK;
+
+    if (p->workload.kind == SCR_WORKLOAD_TRACE) {
+        status = trace_shape(a, p, &c.spec.problem);
+        if (status != SCR_OK)
+            return status;
+    }
+    if (scr_problem_validate(&c.spec.problem, &invalid) != SCR_OK) {
+        snprintf(a->list->dropped, sizeof a->list->dropped, "%s", invalid);
+        return SCR_OK;
+    }
+    for (size_t i = 0; i < a->n_devices && status == SCR_OK; i++) {
+        struct scr_case on = c;
+
+        if (a->devices[i] == NULL)
+            continue;
+        on.device = a->devices[i];
+        on.device_order = (int)i;
+        status = add_on_device(a, p, &on);
+    }
+    return status;
+}
+
+int scr_case_list_add(struct scr_case_list *l, const struct scr_axes *axes,
+                      const scr_device_info *const *devices, size_t n_devices, uint64_t seed,
+                      char *why, size_t why_size)
+{
+    struct adder a = {
+        .list = l,
+        .room = l->n,
+        .devices = devices,
+        .n_devices = n_devices,
+        .seed = seed,
+        .why = why,
+        .why_size = why_size,
+    };
+    int status = scr_axes_for_each(axes, add_point, &a);
+
+    if (status == SCR_ERR_NO_MEMORY)
+        snprintf(why, why_size, "out of memory");
+    return status;
+}
+
+static int rank(const struct scr_case *c)
+{
+    if (strcmp(c->config.kernel, "masked-dense") == 0)
+        return 0;
+    if (strcmp(c->config.kernel, "dense") == 0)
+        return 1;
+    return 2 + (int)c->config.skip;
+}
+
+static int by_data(const void *pa, const void *pb)
+{
+    const struct scr_case *a = pa, *b = pb;
+    int cmp = strcmp(a->data_words, b->data_words);
+
+    return cmp != 0 ? cmp : (a->order > b->order) - (a->order < b->order);
+}
+
+static int compare_config(const struct scr_case *a, const struct scr_case *b)
+{
+    char words_a[1400] = "", words_b[1400] = "";
+
+    kernel_words(a, words_a, sizeof words_a);
+    kernel_words(b, words_b, sizeof words_b);
+    return strcmp(words_a, words_b);
+}
+
+static int by_turn(const void *pa, const void *pb)
+{
+    const struct scr_case *a = pa, *b = pb;
+
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    if (a->device_order != b->device_order)
+        return a->device_order - b->device_order;
+    if (rank(a) != rank(b))
+        return rank(a) - rank(b);
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+void scr_case_list_sort(struct scr_case_list *l)
+{
+    size_t kept = 0;
+
+    l->n_groups = 0;
+    if (l->n == 0)
+        return;
+    /* A group is named by the order of its first case, so that groups keep the order asked for. */
+    qsort(l->cases, l->n, sizeof *l->cases, by_data);
+    for (size_t i = 0; i < l->n; i++) {
+        bool same = i > 0 && strcmp(l->cases[i].data_words, l->cases[i - 1].data_words) == 0;
+
+        l->cases[i].group = same ? l->cases[i - 1].group : l->cases[i].order;
+        l->n_groups += !same;
+    }
+    qsort(l->cases, l->n, sizeof *l->cases, by_turn);
+    for (size_t i = 0; i < l->n; i++) {
+        bool repeated = false;
+
+        for (size_t j = kept; j > 0 && !repeated; j--) {
+            const struct scr_case *other = &l->cases[j - 1];
+
+            if (other->group != l->cases[i].group ||
+                other->device_order != l->cases[i].device_order ||
+                rank(other) != rank(&l->cases[i]))
+                break;
+            repeated = compare_config(other, &l->cases[i]) == 0;
+        }
+        if (repeated) {
+            free(l->cases[i].data_words);
+            continue;
+        }
+        l->cases[kept] = l->cases[i];
+        l->cases[kept].order = kept;
+        kept++;
+    }
+    l->n = kept;
+}
+
+void scr_case_list_clear(struct scr_case_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->cases[i].data_words);
+    free(l->cases);
+    *l = (struct scr_case_list){0};
+}

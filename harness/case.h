@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One configuration on one device, and the list of them that a sweep runs. */
+#ifndef SCR_HARNESS_CASE_H
+#define SCR_HARNESS_CASE_H
+
+#include "axes.h"
+#include "dataset.h"
+
+#include <screening/screening.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SCR_CASE_TEXT = 1024, SCR_MAX_CASES = 100000 };
+
+struct scr_case {
+    struct scr_dataset_spec spec;
+    int max_len;                   /* trace: the first tokens only; 0 all */
+    const scr_device_info *device; /* owned by the context */
+    int device_order;
+    scr_config config;  /* complete where refused is SCR_OK */
+    int refused;        /* what scr_config_resolve said */
+    char why[160];      /* when refused */
+    int tile_q, tile_k; /* 0: the kernel has none */
+    char *data_words;   /* what decides the data, as command-line words; owned */
+    size_t group;       /* equal for cases with equal data */
+    size_t order;       /* as enumerated */
+};
+
+struct scr_case_list {
+    struct scr_case *cases;
+    size_t n, n_groups;
+    char dropped[160]; /* why the last point without a meaning was left out, or "" */
+};
+
+/*
+ * Appends the cases of one product on the given devices. Points without a meaning (a skip for a
+ * kernel that has none, heads no multiple of kv_heads) are left out; what a device refuses stays,
+ * as a case with its reason. A device may be NULL: its place is kept and nothing runs on it.
+ *
+ * why  receives one line on failure
+ * Returns SCR_OK, SCR_ERR_INVALID (a trace that cannot be read, too many cases) or
+ * SCR_ERR_NO_MEMORY.
+ */
+int scr_case_list_add(struct scr_case_list *l, const struct scr_axes *axes,
+                      const scr_device_info *const *devices, size_t n_devices, uint64_t seed,
+                      char *why, size_t why_size);
+
+/*
+ * Groups by data, then by device; within those masked-dense, dense, tile-skip with skip none, tile,
+ * slice, so that every baseline comes before the rows that need it. Drops repetitions.
+ */
+void scr_case_list_sort(struct scr_case_list *l);
+void scr_case_list_clear(struct scr_case_list *l);
+
+/* One line for a person: "opencl:0.0 tile-skip tile 64x64 f32 planted:0.1x64 seq 2048 ...". */
+void scr_case_name(const struct scr_case *c, char *out, size_t size);
+
+/* The command that runs this case and no other; `mode` is "--sweep" or "--check". */
+void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size);
+
+/* Quotes a word for a POSIX shell where it needs that. Returns what snprintf would. */
+int scr_shell_quote(const char *word, char *out, size_t size);
+
+#endif

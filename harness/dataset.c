@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataset.h"
+
+#include "philox.h"
+#include "workload.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW_WORKLOAD_TOKENS = 256 };
+
+int scr_dataset_shape(const struct scr_workload *w, int max_len, scr_problem *p, char *why,
+                      size_t why_size)
+{
+    return w->kind == SCR_WORKLOAD_TRACE ? scr_trace_shape(w->path, max_len, p, why, why_size)
+                                         : SCR_OK;
+}
+
+static int check_spec(const struct scr_dataset_spec *s, char *why, size_t why_size)
+{
+    const char *reason = NULL;
+
+    if (scr_problem_validate(&s->problem, &reason) == SCR_OK) {
+        if (s->r != 0 && !(s->r >= 0x1p-100 && s->r <= 0x1p100))
+            reason = "r must be above 0 and finite";
+        else if (s->window.kind == SCR_WINDOW_VALUE && !(s->window.value > 0))
+            reason = "the window must be above 0";
+        else if (s->workload.kind == SCR_WORKLOAD_ENDS && s->workload.density < 0)
+            reason = "ends is two workloads: ends:0 and ends:1";
+        else if (s->workload.kind == SCR_WORKLOAD_ENDS && s->workload.density == 0 && s->r != 0 &&
+                 s->r < 0.55)
+            reason = "ends:0 needs r of at least 0.55: with r up to 0.5 every pair is alive";
+    }
+    if (reason == NULL)
+        return SCR_OK;
+    snprintf(why, why_size, "%s", reason);
+    return SCR_ERR_INVALID;
+}
+
+static double sharpness(const struct scr_dataset_spec *s)
+{
+    if (s->r != 0)
+        return s->r;
+    return s->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
+}
+
+/* w of every head; AUTO means the workload's own. Not called where a trace's windows stay. */
+static void set_windows(struct scr_dataset *d)
+{
+    struct scr_window window = d->spec.window;
+    int heads = d->spec.problem.heads_q;
+
+    if (window.kind == SCR_WINDOW_AUTO && d->spec.workload.kind == SCR_WORKLOAD_WINDOW)
+        window = (struct scr_window){SCR_WINDOW_VALUE, WINDOW_WORKLOAD_TOKENS};
+    for (int h = 0; h < heads; h++) {
+        if (window.kind == SCR_WINDOW_VALUE)
+            d->w[h] = (float)window.value;
+        else if (window.kind == SCR_WINDOW_INIT)
+            d->w[h] = (float)(exp(log(255.0) * h / (heads > 1 ? heads - 1 : 1)) + 1);
+        else
+            d->w[h] = INFINITY;
+    }
+}
+
+/* Batch 0 keeps all keys; the others have a random number of them, a single batch 3/4. */
+static void set_kv_len(struct scr_dataset *d)
+{
+    const scr_problem *p = &d->spec.problem;
+
+    for (int b = 0; b < p->batch; b++) {
+        double u = scr_philox_uniform(d->spec.seed, SCR_STREAM_KV_LEN, (uint64_t)b);
+
+        if (!d->spec.ragged_kv_len || (b == 0 && p->batch > 1))
+            d->kv_len[b] = p->len_k;
+        else if (p->batch == 1)
+            d->kv_len[b] = (int32_t)(((int64_t)p->len_k * 3 + 3) / 4);
+        else
+            d->kv_len[b] = (int32_t)(u * p->len_k);
+    }
+}
+
+/* FNV-1a over 8-byte words, with a shift that brings high bits down. */
+static uint64_t hash_bytes(uint64_t h, const void *data, size_t n)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+
+        memcpy(&word, bytes + i, n - i < 8 ? n - i : 8);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 32;
+    }
+    return (h ^ n) * 0x100000001b3u;
+}
+
+static uint64_t hash_dataset(const struct scr_dataset *d)
+{
+    size_t heads = (size_t)d->spec.problem.heads_q;
+    uint64_t h = 0xcbf29ce484222325u;
+
+    h = hash_bytes(h, d->q, d->q_bytes);
+    h = hash_bytes(h, d->k, d->k_bytes);
+    h = hash_bytes(h, d->v, d->v_bytes);
+    h = hash_bytes(h, d->r, heads * sizeof *d->r);
+    h = hash_bytes(h, d->w, heads * sizeof *d->w);
+    if (d->kv_len != NULL)
+        h = hash_bytes(h, d->kv_len, (size_t)d->spec.problem.batch * sizeof *d->kv_len);
+    return h;
+}
+
+static int allocate(struct scr_dataset *d)
+{
+    const scr_problem *p = &d->spec.problem;
+    size_t element = scr_dtype_bytes(p->dtype);
+    size_t rows_q = (size_t)p->batch * (size_t)p->heads_q * (size_t)p->len_q;
+    size_t rows_kv = (size_t)p->batch * (size_t)p->heads_kv * (size_t)p->len_k;
+
+    d->q_bytes = rows_q * (size_t)p->dk * element;
+    d->k_bytes = rows_kv * (size_t)p->dk * element;
+    d->v_bytes = rows_kv * (size_t)p->dv * element;
+    d->q = malloc(d->q_bytes);
+    d->k = malloc(d->k_bytes);
+    d->v = malloc(d->v_bytes);
+    d->r = malloc((size_t)p->heads_q * sizeof *d->r);
+    d->w = malloc((size_t)p->heads_q * sizeof *d->w);
+    if (p->has_kv_len)
+        d->kv_len = malloc((size_t)p->batch * sizeof *d->kv_len);
+    if (d->q == NULL || d->k == NULL || d->v == NULL || d->r == NULL || d->w == NULL ||
+        (p->has_kv_len && d->kv_len == NULL))
+        return SCR_ERR_NO_MEMORY;
+    return SCR_OK;
+}
+
+int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct scr_dataset **out,
+                       char *why, size_t why_size)
+{
+    bool is_trace = spec->workload.kind == SCR_WORKLOAD_TRACE;
+    struct scr_dataset *d;
+    int status;
+
+    *out = NULL;
+    status = check_spec(spec, why, why_size);
+    if (status != SCR_OK)
+        return status;
+    d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return SCR_ERR_NO_MEMORY;
+    d->spec = *spec;
+    status = allocate(d);
+    if (status == SCR_OK)
+        status = is_trace ? scr_trace_load(d, why, why_size)
+                          : scr_workload_draw(d, sharpness(spec), threads);
+    if (status != SCR_OK) {
+        scr_dataset_destroy(&d);
+        return status;
+    }
+    for (int h = 0; h < spec->problem.heads_q && (!is_trace || spec->r != 0); h++)
+        d->r[h] = (float)sharpness(spec);
+    if (!is_trace || spec->window.kind != SCR_WINDOW_AUTO)
+        set_windows(d);
+    if (d->kv_len != NULL)
+        set_kv_len(d);
+    d->hash = hash_dataset(d);
+    *out = d;
+    return SCR_OK;
+}
+
+void scr_dataset_destroy(struct scr_dataset **pd)
+{
+    struct scr_dataset *d = *pd;
+
+    if (d == NULL)
+        return;
+    free(d->q);
+    free(d->k);
+    free(d->v);
+    free(d->r);
+    free(d->w);
+    free(d->kv_len);
+    free(d);
+    *pd = NULL;
+}

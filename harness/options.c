@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
+
+#include "presets.h"
+
+#include <screening/error.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPT_FIRST = 256 };
+enum {
+    OPT_LIST_DEVICES = OPT_FIRST,
+    OPT_SWEEP,
+    OPT_CHECK,
+    OPT_EVAL,
+    OPT_PLOT,
+    OPT_DRY_RUN,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_DEVICE,
+    OPT_PRESET,
+    OPT_SEED,
+    OPT_OUT,
+    OPT_FORMAT,
+    OPT_BUDGET,
+    OPT_CASES,
+};
+
+static const struct option long_options[] = {
+    {"list-devices", no_argument, NULL, OPT_LIST_DEVICES},
+    {"sweep", no_argument, NULL, OPT_SWEEP},
+    {"check", no_argument, NULL, OPT_CHECK},
+    {"eval", required_argument, NULL, OPT_EVAL},
+    {"plot", required_argument, NULL, OPT_PLOT},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"device", required_argument, NULL, OPT_DEVICE},
+    {"preset", required_argument, NULL, OPT_PRESET},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"out", required_argument, NULL, OPT_OUT},
+    {"format", required_argument, NULL, OPT_FORMAT},
+    {"budget", required_argument, NULL, OPT_BUDGET},
+    {"cases", required_argument, NULL, OPT_CASES},
+    {NULL, 0, NULL, 0},
+};
+
+void scr_options_help(FILE *f)
+{
+    fputs(
+        "usage: harness [MODE] [OPTION...]\n"
+        "Checks and times screening attention on every device of this machine.\n"
+        "\n"
+        "Modes\n"
+        "  --sweep             check and time configurations, write results and plots (default)\n"
+        "  --check             check against float64 only\n"
+        "  --eval IN OUT       run on q, k, v, r, w of IN.safetensors, write o to OUT.safetensors\n"
+        "  --plot DIR          draw the plots of a results folder again\n"
+        "  --list-devices      show the devices and why a backend has none\n"
+        "  --help, --version\n"
+        "\n"
+        "Options\n"
+        "  --device SEL[,..]   ids (cuda:0), backends (opencl) or all; default: the best device,\n"
+        "                      for a sweep also the CPU\n"
+        "  --preset NAME       quick (about two minutes, default), full, or check\n"
+        "  --cases FILE        products of axes instead of a preset: a line of AXIS=LIST words "
+        "each\n"
+        "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable\n"
+        "  --dry-run           list the configurations and stop\n"
+        "  --seed N            of the data; default 1\n"
+        "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
+        "  --format LIST       printed at the end: table, csv, json, md; default table\n"
+        "  --budget TIME       start no row after 90, 90s, 5m or 1h\n"
+        "\n"
+        "Axes (LIST: 1,2,3 or 512:16384:*2 or 64:256:+64)\n"
+        "  seq kv              queries and keys, tokens          batch heads kv_heads\n"
+        "  head_dim dk dv      16, 32, 64, 128                   dtype   f32, f16, bf16\n"
+        "  kernel              dense, masked-dense, tile-skip    skip    none, tile, slice\n"
+        "  tile                64x64, all, auto                  variant a name, auto\n"
+        "  workload            iid, planted:0.1x64 (pair density x run length), window, ends,\n"
+        "                      trace:FILE.safetensors\n"
+        "  window              a number of tokens, inf, init (2 to 256 over the heads), auto\n"
+        "  r                   sharpness > 0, auto               causal  0, 1\n"
+        "  norm                0, 1 (TanhNorm)                   out     f32, same (as dtype)\n"
+        "  q_pos0              position of query 0, auto         kv_len  none, full, ragged\n"
+        "  param               NAME=NUMBER[+NAME=NUMBER] of the kernel's other parameters\n"
+        "\n"
+        "Examples\n"
+        "  harness\n"
+        "  harness --sweep --device cuda:0 -a dtype=f16,bf16 -a seq=1024:65536:*2\n"
+        "  harness --sweep -a workload=planted:0.05x64 -a tile=all --budget 5m\n"
+        "  harness --check --device all\n"
+        "  harness --eval layer.safetensors o.safetensors -a causal=1\n"
+        "\n"
+        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 5 some rows failed,\n"
+        "130 interrupted.\n",
+        f);
+}
+
+bool scr_parse_duration(const char *text, double *seconds)
+{
+    char *end;
+    double x;
+
+    if (*text < '0' || *text > '9' || strpbrk(text, "xXnN") != NULL)
+        return false;
+    x = strtod(text, &end);
+    if (strcmp(end, "m") == 0)
+        x *= 60;
+    else if (strcmp(end, "h") == 0)
+        x *= 3600;
+    else if (*end != '\0' && strcmp(end, "s") != 0)
+        return false;
+    *seconds = x;
+    return x > 0 && x < 1e9;
+}
+
+static int parse_formats(const char *list, unsigned *out, char *why, size_t why_size)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } formats[] = {{"table", SCR_FORMAT_TABLE},
+                   {"csv", SCR_FORMAT_CSV},
+                   {"json", SCR_FORMAT_JSON},
+                   {"md", SCR_FORMAT_MD}};
+
+    *out = 0;
+    for (const char *s = list;;) {
+        size_t len = strcspn(s, ",");
+        unsigned bit = 0;
+
+        for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+            if (strlen(formats[i].name) == len && strncmp(s, formats[i].name, len) == 0)
+                bit = formats[i].bit;
+        }
+        if (bit == 0) {
+            snprintf(why, why_size, "--format: '%.*s' is not one of table, csv, json, md", (int)len,
+                     s);
+            return SCR_ERR_INVALID;
+        }
+        *out |= bit;
+        if (s[len] == '\0')
+            return SCR_OK;
+        s += len + 1;
+    }
+}
+
+static int parse_seed(const char *text, uint64_t *out, char *why, size_t why_size)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *out <= INT64_MAX)
+        return SCR_OK;
+    snprintf(why, why_size, "--seed: '%s' is not a number from 0 to 9223372036854775807", text);
+    return SCR_ERR_INVALID;
+}
+
+static int bad_option(int argc, char **argv, int c, char *why, size_t why_size)
+{
+    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+
+    if (c == ':')
+        snprintf(why, why_size, "%s: a value is missing; see --help", word);
+    else if (optopt >= OPT_FIRST)
+        snprintf(why, why_size, "%s: takes no value; see --help", word);
+    else if (optopt != 0)
+        snprintf(why, why_size, "-%c: unknown option; see --help", optopt);
+    else
+        snprintf(why, why_size, "%s: unknown option; see --help", word);
+    return SCR_ERR_INVALID;
+}
+
+static int set_mode(struct scr_options *o, enum scr_mode mode, bool *chosen, char *why,
+                    size_t why_size)
+{
+    /* Help and version win over everything. */
+    if (mode == SCR_MODE_HELP || mode == SCR_MODE_VERSION) {
+        o->mode = mode;
+        *chosen = true;
+        return SCR_OK;
+    }
+    if (o->mode == SCR_MODE_HELP || o->mode == SCR_MODE_VERSION)
+        return SCR_OK;
+    if (*chosen && o->mode != mode) {
+        snprintf(why, why_size,
+                 "only one of --sweep, --check, --eval, --plot and --list-devices "
+                 "at a time");
+        return SCR_ERR_INVALID;
+    }
+    o->mode = mode;
+    *chosen = true;
+    return SCR_OK;
+}
+
+static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size_t why_size)
+{
+    switch (c) {
+    case 'a':
+        return scr_axes_set(&o->axes, optarg, why, why_size);
+    case OPT_LIST_DEVICES:
+        return set_mode(o, SCR_MODE_LIST_DEVICES, mode_chosen, why, why_size);
+    case OPT_SWEEP:
+        return set_mode(o, SCR_MODE_SWEEP, mode_chosen, why, why_size);
+    case OPT_CHECK:
+        return set_mode(o, SCR_MODE_CHECK, mode_chosen, why, why_size);
+    case OPT_EVAL:
+        o->eval_in = optarg;
+        return set_mode(o, SCR_MODE_EVAL, mode_chosen, why, why_size);
+    case OPT_PLOT:
+        o->plot_dir = optarg;
+        return set_mode(o, SCR_MODE_PLOT, mode_chosen, why, why_size);
+    case OPT_DRY_RUN:
+        o->dry_run = true;
+        return SCR_OK;
+    case OPT_HELP:
+    case 'h':
+        return set_mode(o, SCR_MODE_HELP, mode_chosen, why, why_size);
+    case OPT_VERSION:
+        return set_mode(o, SCR_MODE_VERSION, mode_chosen, why, why_size);
+    case OPT_DEVICE:
+        o->device = optarg;
+        return SCR_OK;
+    case OPT_PRESET:
+        o->preset = optarg;
+        if (scr_preset_find(optarg) != NULL)
+            return SCR_OK;
+        snprintf(why, why_size, "--preset: '%s' is not one of quick, full, check", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_SEED:
+        return parse_seed(optarg, &o->seed, why, why_size);
+    case OPT_OUT:
+        o->out = optarg;
+        if (*optarg != '\0')
+            return SCR_OK;
+        snprintf(why, why_size, "--out: expected a folder");
+        return SCR_ERR_INVALID;
+    case OPT_FORMAT:
+        return parse_formats(optarg, &o->formats, why, why_size);
+    case OPT_BUDGET:
+        if (scr_parse_duration(optarg, &o->budget_s))
+            return SCR_OK;
+        snprintf(why, why_size, "--budget: '%s' is not a time such as 90, 90s, 5m or 1h", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_CASES:
+        if (o->n_cases == SCR_MAX_CASE_FILES) {
+            snprintf(why, why_size, "--cases: more than %d files", SCR_MAX_CASE_FILES);
+            return SCR_ERR_INVALID;
+        }
+        o->cases[o->n_cases++] = optarg;
+        return SCR_OK;
+    default:
+        return SCR_ERR_INVALID;
+    }
+}
+
+int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
+{
+    const char *rest[2] = {NULL, NULL};
+    int n_rest = 0;
+    bool mode_chosen = false;
+    int c;
+
+    *o = (struct scr_options){.formats = SCR_FORMAT_TABLE, .seed = 1};
+    optind = 0; /* glibc: start over, so that a test may parse twice */
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "-:a:h", long_options, NULL)) != -1) {
+        int status;
+
+        if (c == 1) {
+            if (n_rest < 2)
+                rest[n_rest] = optarg;
+            n_rest++;
+            continue;
+        }
+        status = c == '?' || c == ':' ? bad_option(argc, argv, c, why, why_size)
+                                      : take(o, c, &mode_chosen, why, why_size);
+        if (status != SCR_OK)
+            return status;
+    }
+    for (; optind < argc; optind++) {
+        if (n_rest < 2)
+            rest[n_rest] = argv[optind];
+        n_rest++;
+    }
+    if (o->mode == SCR_MODE_HELP || o->mode == SCR_MODE_VERSION)
+        return SCR_OK;
+    if (o->mode == SCR_MODE_EVAL) {
+        if (n_rest < 1) {
+            snprintf(why, why_size, "--eval: expected two files, IN.safetensors OUT.safetensors");
+            return SCR_ERR_INVALID;
+        }
+        o->eval_out = rest[0];
+        n_rest--;
+        rest[0] = rest[1];
+    }
+    if (n_rest > 0) {
+        snprintf(why, why_size, "%s: unexpected word; see --help", rest[0] != NULL ? rest[0] : "");
+        return SCR_ERR_INVALID;
+    }
+    if (o->n_cases > 0 && o->preset != NULL) {
+        snprintf(why, why_size, "--cases and --preset exclude each other");
+        return SCR_ERR_INVALID;
+    }
+    return SCR_OK;
+}
+
+void scr_options_clear(struct scr_options *o)
+{
+    scr_axes_clear(&o->axes);
+}

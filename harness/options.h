@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCR_HARNESS_OPTIONS_H
+#define SCR_HARNESS_OPTIONS_H
+
+#include "axes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { SCR_MAX_CASE_FILES = 16 };
+
+enum scr_mode {
+    SCR_MODE_SWEEP,
+    SCR_MODE_CHECK,
+    SCR_MODE_EVAL,
+    SCR_MODE_PLOT,
+    SCR_MODE_LIST_DEVICES,
+    SCR_MODE_HELP,
+    SCR_MODE_VERSION,
+};
+
+enum scr_format {
+    SCR_FORMAT_TABLE = 1,
+    SCR_FORMAT_CSV = 2,
+    SCR_FORMAT_JSON = 4,
+    SCR_FORMAT_MD = 8,
+};
+
+/* Strings point into argv. */
+struct scr_options {
+    enum scr_mode mode;
+    bool dry_run;
+    const char *device;                    /* --device, or NULL */
+    const char *preset;                    /* --preset, or NULL */
+    const char *cases[SCR_MAX_CASE_FILES]; /* --cases */
+    int n_cases;
+    const char *out; /* --out, or NULL */
+    const char *eval_in, *eval_out;
+    const char *plot_dir;
+    unsigned formats; /* of enum scr_format */
+    uint64_t seed;
+    double budget_s; /* 0: none */
+    struct scr_axes axes;
+};
+
+/*
+ * Reads the command line.
+ * why  receives one line that names the option and says what was expected
+ * Returns SCR_OK, SCR_ERR_INVALID or SCR_ERR_NO_MEMORY. Clear it in any case.
+ */
+int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, size_t why_size);
+void scr_options_clear(struct scr_options *o);
+
+/* "90", "90s", "5m", "1.5h" in seconds, > 0. */
+bool scr_parse_duration(const char *text, double *seconds);
+
+void scr_options_help(FILE *f);
+
+#endif

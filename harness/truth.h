@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is right about one dataset: the float64 output, the densities, and the verdict on a kernel's
+ * output. Computed once a dataset and used for every kernel, device and tile that runs on it.
+ */
+#ifndef SCR_HARNESS_TRUTH_H
+#define SCR_HARNESS_TRUTH_H
+
+#include "dataset.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scr_truth;
+
+/*
+ * max_pairs  bound on the admissible pairs whose output is computed in float64; above it a seeded
+ *            sample of 16-row blocks, the first and the last among them, stands for the rest.
+ *            Liveness is always computed for all pairs.
+ * Returns SCR_OK or SCR_ERR_NO_MEMORY.
+ */
+int scr_truth_create(const struct scr_dataset *data, int threads, uint64_t max_pairs,
+                     struct scr_truth **out);
+void scr_truth_destroy(struct scr_truth **t);
+
+struct scr_densities {
+    uint64_t pairs_admissible, pairs_live, pairs_near_tau;
+    uint64_t tiles_admissible, tiles_live;
+    uint64_t tiles_sure; /* live beyond f32 rounding: a kernel that skips one is wrong */
+};
+
+/* Sums over batch and heads for tiles of tile_q x tile_k (multiples of 16), aligned at row and
+ * key 0. tile sizes of 0 leave the tile counts 0. */
+void scr_truth_densities(const struct scr_truth *t, int tile_q, int tile_k,
+                         struct scr_densities *out);
+
+struct scr_verdict {
+    bool pass;
+    /* |o - ref| / |ref| of the (batch, head) nearest to failing; -1 where it holds a NaN or an
+     * infinity, or where |ref| is 0 and o is not */
+    double rel_err;
+    double tol;            /* that head's tolerance */
+    double tol_base;       /* 1e-5, 1e-3 or 8e-3 by storage type */
+    uint64_t rows_checked; /* rows compared against float64 */
+    uint64_t rows;         /* batch * heads_q * len_q: all were checked for NaN and being written */
+    int heads;             /* batch * heads_q */
+    int heads_zero;        /* reference all zero: o must be exactly 0 */
+    int heads_ill;         /* tolerance widened: every live pair too close to tau for f32 */
+    char reason[160];      /* "" when it passes */
+};
+
+/* Judges an output in problem.dtype_out; `o` is what was read back, poisoned with 0xff before. */
+void scr_truth_judge(const struct scr_truth *t, const void *o, struct scr_verdict *out);
+
+#endif

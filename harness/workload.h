@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What dataset.c is made of: drawing a synthetic workload, loading a trace. */
+#ifndef SCR_HARNESS_WORKLOAD_H
+#define SCR_HARNESS_WORKLOAD_H
+
+#include "dataset.h"
+
+/* Keys of the generator: one a tensor, so that no two share numbers. */
+enum scr_stream {
+    SCR_STREAM_Q,
+    SCR_STREAM_K,
+    SCR_STREAM_V,
+    SCR_STREAM_TOPIC,   /* directions of topics */
+    SCR_STREAM_TOPIC_Q, /* topic of each run of queries */
+    SCR_STREAM_TOPIC_K,
+    SCR_STREAM_KV_LEN,
+    SCR_STREAM_SAMPLE, /* rows that truth.c computes */
+};
+
+/*
+ * How a planted density is reached: the chance that a query's topic equals a key's is
+ * first^2 + (1 - first)^2 / (n - 1).
+ */
+struct scr_topics {
+    int64_t n;    /* ceil(1 / density) */
+    double first; /* share of topic 0; the others share the rest equally */
+};
+
+struct scr_topics scr_topics_for(double density);
+
+/*
+ * Fills q, k and v, already allocated, for a workload other than a trace. r is the sharpness that
+ * the dataset has, the same for all heads.
+ * Returns SCR_OK or SCR_ERR_NO_MEMORY.
+ */
+int scr_workload_draw(struct scr_dataset *d, double r, int threads);
+
+/* The shape of a trace as scr_dataset_shape says. */
+int scr_trace_shape(const char *path, int max_len, scr_problem *p, char *why, size_t why_size);
+
+/*
+ * Fills q, k, v, r and w, already allocated, from a trace; problem lengths below the file's keep
+ * its first tokens. Contracts as for scr_dataset_create.
+ */
+int scr_trace_load(struct scr_dataset *d, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The synthetic workloads. iid: every vector is a direction drawn uniformly. The others are topic
+ * models: a query or key is its topic's direction plus noise of fixed length sigma in a uniform
+ * direction, normalised. With sigma^2 <= 0.36 / r two vectors of one topic have
+ * 1 - s <= 2 sigma^2, so 1 - r (1 - s) >= 0.28: they always pass, whatever the dims.
+ *
+ *   planted  n topics; a query matches a key where their topics agree (struct scr_topics). Runs of
+ *            `run` positions, aligned at multiples of it, share a topic; queries and keys draw
+ *            theirs independently.
+ *   window, ends:1  one topic
+ *   ends:0          one topic, keys around its opposite
+ *
+ * The bytes must not depend on the machine: the numbers come from + - * / and sqrt alone, which
+ * IEEE 754 rounds in one way, with contraction into fma switched off; no function of libm is
+ * called.
+ */
+#include "workload.h"
+
+#include "parallel.h"
+#include "philox.h"
+#include "ref/convert.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+enum {
+    MAX_DIM = 128,
+    ROWS_A_TASK = 256,
+    /*
+     * Up to so many topics, a direction within MAX_TOPIC_COS of an earlier one is drawn again, up
+     * to so many times. In 16 dims that keeps 512 topics apart; with more of them, and with r well
+     * below 16, topics may touch, and the measured density is what counts.
+     */
+    MAX_APART = 512,
+    MAX_ATTEMPTS = 64,
+};
+#define MAX_TOPIC_COS 0.8
+
+struct job {
+    struct scr_dataset *d;
+    double sigma;
+    double key_sign; /* -1: keys stand opposite to the queries */
+    struct scr_topics topics;
+    double *directions; /* [batch, heads_kv, n, dk], or NULL: drawn where needed */
+};
+
+/* ln x for x in (0, 1), within a few units of 1e-16. */
+static double natural_log(double x)
+{
+    const double ln2 = 0.69314718055994530942;
+    const double sqrt_half = 0.70710678118654752440;
+    int exponent;
+    double m = frexp(x, &exponent); /* exact: x = m 2^exponent */
+    double t, t2, sum = 0;
+
+    if (m < sqrt_half) {
+        m *= 2;
+        exponent--;
+    }
+    t = (m - 1) / (m + 1);
+    t2 = t * t;
+    for (int n = 21; n >= 1; n -= 2)
+        sum = sum * t2 + 1.0 / n;
+    return 2 * t * sum + exponent * ln2;
+}
+
+/* Cosine and sine of 2 pi u, u in (0, 1), by their series within an eighth of a turn. */
+static void turn(double u, double *cosine, double *sine)
+{
+    const double two_pi = 6.28318530717958647693;
+    int quarter = (int)(u * 4 + 0.5);
+    double a = (u - quarter * 0.25) * two_pi;
+    double a2 = a * a;
+    double c = 0, s = 0;
+
+    for (int n = 16; n >= 2; n -= 2) {
+        c = (1 + c) * (-a2 / (n * (n - 1)));
+        s = (1 + s) * (-a2 / (n * (n + 1)));
+    }
+    c = 1 + c;
+    s = a * (1 + s);
+    *cosine = quarter == 1 ? -s : quarter == 2 ? -c : quarter == 3 ? s : c;
+    *sine = quarter == 1 ? c : quarter == 2 ? -s : quarter == 3 ? -c : s;
+}
+
+static void normalise(double *x, int n)
+{
+    double sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    sum = sqrt(sum);
+    for (int i = 0; i < n; i++)
+        x[i] /= sum;
+}
+
+/* A uniform direction in n dims: independent normal numbers (Box-Muller), normalised. */
+static void draw_direction(uint64_t seed, uint32_t stream, uint64_t index, uint32_t attempt,
+                           double *out, int n)
+{
+    for (int i = 0; i < n; i += 2) {
+        uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32),
+                               attempt << 8 | (uint32_t)(i / 2), stream};
+        uint32_t words[4];
+        double radius, c, s;
+
+        scr_philox(seed, counter, words);
+        radius = sqrt(-2 * natural_log(scr_philox_unit(words[0], words[1])));
+        turn(scr_philox_unit(words[2], words[3]), &c, &s);
+        out[i] = radius * c;
+        out[i + 1] = radius * s;
+    }
+    normalise(out, n);
+}
+
+struct scr_topics scr_topics_for(double density)
+{
+    struct scr_topics t;
+
+    t.n = (int64_t)ceil(1 / density - 1e-9);
+    if (t.n <= 1)
+        return (struct scr_topics){.n = 1, .first = 1};
+    t.first = (double)(t.n - 1) * fmax(0, (double)t.n * density - 1);
+    t.first = (1 + sqrt(t.first)) / (double)t.n;
+    return t;
+}
+
+static uint64_t pair_index(uint64_t head, uint64_t index)
+{
+    return head << 32 | index;
+}
+
+static bool near_earlier(const double *directions, int64_t topic, int n)
+{
+    const double *x = directions + topic * n;
+
+    for (int64_t t = 0; t < topic; t++) {
+        double s = 0;
+
+        for (int i = 0; i < n; i++)
+            s += x[i] * directions[t * n + i];
+        if (s > MAX_TOPIC_COS)
+            return true;
+    }
+    return false;
+}
+
+static void draw_topics(void *user, size_t head)
+{
+    const struct job *job = user;
+    int dk = job->d->spec.problem.dk;
+    double *directions = job->directions + (int64_t)head * job->topics.n * dk;
+
+    for (int64_t t = 0; t < job->topics.n; t++) {
+        for (uint32_t attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+            draw_direction(job->d->spec.seed, SCR_STREAM_TOPIC, pair_index(head, (uint64_t)t),
+                           attempt, directions + t * dk, dk);
+            if (!near_earlier(directions, t, dk))
+                break;
+        }
+    }
+}
+
+/* The topic of the run that holds a position; head counts over the batch too. */
+static int64_t topic_of(const struct job *job, uint32_t stream, uint64_t head, int64_t position)
+{
+    const struct scr_topics *t = &job->topics;
+    int64_t length = job->d->spec.workload.run;
+    int64_t run;
+    double u;
+
+    if (t->n == 1)
+        return 0;
+    run = (position - (position < 0 ? length - 1 : 0)) / length;
+    u = scr_philox_uniform(job->d->spec.seed, stream, pair_index(head, (uint32_t)run));
+    if (u < t->first)
+        return 0;
+    u = (u - t->first) / (1 - t->first) * (double)(t->n - 1);
+    return 1 + (u < (double)(t->n - 1) ? (int64_t)u : t->n - 2);
+}
+
+static void topic_direction(const struct job *job, uint64_t head_kv, int64_t topic, double *out)
+{
+    int dk = job->d->spec.problem.dk;
+
+    if (job->directions != NULL)
+        memcpy(out, job->directions + ((int64_t)head_kv * job->topics.n + topic) * dk,
+               sizeof *out * (size_t)dk);
+    else
+        draw_direction(job->d->spec.seed, SCR_STREAM_TOPIC, pair_index(head_kv, (uint64_t)topic), 0,
+                       out, dk);
+}
+
+/* Adds x to the direction of its topic and normalises: a query or key of a topic model. */
+static void add_topic(const struct job *job, double *x, uint64_t head_kv, int64_t topic,
+                      double sign)
+{
+    int dk = job->d->spec.problem.dk;
+    double direction[MAX_DIM];
+
+    topic_direction(job, head_kv, topic, direction);
+    for (int i = 0; i < dk; i++)
+        x[i] = sign * direction[i] + job->sigma * x[i];
+    normalise(x, dk);
+}
+
+static void store_row(void *tensor, scr_dtype t, uint64_t row, const double *x, int n)
+{
+    float f[MAX_DIM];
+
+    for (int i = 0; i < n; i++)
+        f[i] = (float)x[i];
+    scr_store_f32((char *)tensor + row * (uint64_t)n * scr_dtype_bytes(t), f, t, (size_t)n);
+}
+
+static void draw_q_row(const struct job *job, uint64_t row)
+{
+    const struct scr_dataset_spec *spec = &job->d->spec;
+    const scr_problem *p = &spec->problem;
+    uint64_t head = row / (uint64_t)p->len_q;
+    uint64_t head_kv = head / (uint64_t)(p->heads_q / p->heads_kv);
+    int64_t position = scr_problem_q_pos0(p) + (int64_t)(row % (uint64_t)p->len_q);
+    double x[MAX_DIM];
+
+    draw_direction(spec->seed, SCR_STREAM_Q, row, 0, x, p->dk);
+    if (spec->workload.kind != SCR_WORKLOAD_IID)
+        add_topic(job, x, head_kv, topic_of(job, SCR_STREAM_TOPIC_Q, head, position), 1);
+    store_row(job->d->q, p->dtype, row, x, p->dk);
+}
+
+static void draw_kv_row(const struct job *job, uint64_t row)
+{
+    const struct scr_dataset_spec *spec = &job->d->spec;
+    const scr_problem *p = &spec->problem;
+    uint64_t head = row / (uint64_t)p->len_k;
+    int64_t position = (int64_t)(row % (uint64_t)p->len_k);
+    double x[MAX_DIM];
+
+    draw_direction(spec->seed, SCR_STREAM_K, row, 0, x, p->dk);
+    if (spec->workload.kind != SCR_WORKLOAD_IID)
+        add_topic(job, x, head, topic_of(job, SCR_STREAM_TOPIC_K, head, position), job->key_sign);
+    store_row(job->d->k, p->dtype, row, x, p->dk);
+    draw_direction(spec->seed, SCR_STREAM_V, row, 0, x, p->dv);
+    store_row(job->d->v, p->dtype, row, x, p->dv);
+}
+
+static uint64_t rows_q(const scr_problem *p)
+{
+    return (uint64_t)p->batch * (uint64_t)p->heads_q * (uint64_t)p->len_q;
+}
+
+static uint64_t rows_kv(const scr_problem *p)
+{
+    return (uint64_t)p->batch * (uint64_t)p->heads_kv * (uint64_t)p->len_k;
+}
+
+static void draw_rows(void *user, size_t task)
+{
+    const struct job *job = user;
+    uint64_t n_q = rows_q(&job->d->spec.problem);
+    uint64_t end = n_q + rows_kv(&job->d->spec.problem);
+
+    for (uint64_t i = task * ROWS_A_TASK; i < (task + 1) * ROWS_A_TASK && i < end; i++) {
+        if (i < n_q)
+            draw_q_row(job, i);
+        else
+            draw_kv_row(job, i - n_q);
+    }
+}
+
+static double noise(const struct scr_workload *w, double r)
+{
+    double sigma2 = fmin(0.25, 0.36 / r);
+
+    /* Opposite vectors have s <= -1 + 2 sigma^2; r (1 - s) must stay above 1. */
+    if (w->kind == SCR_WORKLOAD_ENDS && w->density == 0)
+        sigma2 = fmin(sigma2, 0.5 * (1 - 0.5 / r));
+    return sqrt(sigma2);
+}
+
+int scr_workload_draw(struct scr_dataset *d, double r, int threads)
+{
+    const struct scr_workload *w = &d->spec.workload;
+    const scr_problem *p = &d->spec.problem;
+    struct job job = {
+        .d = d,
+        .sigma = noise(w, r),
+        .key_sign = w->kind == SCR_WORKLOAD_ENDS && w->density == 0 ? -1 : 1,
+        .topics = scr_topics_for(w->kind == SCR_WORKLOAD_PLANTED ? w->density : 1),
+    };
+    size_t heads = (size_t)p->batch * (size_t)p->heads_kv;
+    size_t tasks = (size_t)((rows_q(p) + rows_kv(p) + ROWS_A_TASK - 1) / ROWS_A_TASK);
+
+    if (w->kind != SCR_WORKLOAD_IID && job.topics.n <= MAX_APART) {
+        job.directions = calloc(heads, (size_t)job.topics.n * (size_t)p->dk * sizeof(double));
+        if (job.directions == NULL)
+            return SCR_ERR_NO_MEMORY;
+        scr_parallel_for(threads, heads, draw_topics, &job);
+    }
+    scr_parallel_for(threads, tasks, draw_rows, &job);
+    free(job.directions);
+    return SCR_OK;
+}
