@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "axes.h"
+#include "options.h"
+
+#include <screening/error.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+struct seen {
+    int n;
+    struct scr_point points[64];
+};
+
+static int keep(void *user, const struct scr_point *p)
+{
+    struct seen *s = user;
+
+    assert_true(s->n < 64);
+    s->points[s->n++] = *p;
+    return 0;
+}
+
+/* The points of a line of axes. */
+static struct seen *points(const char *line)
+{
+    struct seen *s = calloc(1, sizeof *s);
+    struct scr_axes axes = {0};
+    char why[300] = "";
+
+    assert_non_null(s);
+    assert_int_equal(scr_axes_set_line(&axes, line, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_axes_for_each(&axes, keep, s), SCR_OK);
+    scr_axes_clear(&axes);
+    return s;
+}
+
+static void ranges_are_expanded(void **state)
+{
+    struct seen *s = points("seq=512:4096:*2 kernel=dense skip=none");
+    const int lengths[] = {512, 1024, 2048, 4096};
+
+    (void)state;
+    assert_int_equal(s->n, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(s->points[i].seq, lengths[i]);
+    free(s);
+
+    s = points("batch=1,64:256:+64 kernel=dense skip=none");
+    assert_int_equal(s->n, 5);
+    assert_int_equal(s->points[0].batch, 1);
+    assert_int_equal(s->points[1].batch, 64);
+    assert_int_equal(s->points[4].batch, 256);
+    free(s);
+
+    /* The last value is met only when a step lands on it. */
+    s = points("seq=10:25:+10 kernel=dense skip=none");
+    assert_int_equal(s->n, 2);
+    assert_int_equal(s->points[1].seq, 20);
+    free(s);
+}
+
+static void products_and_defaults(void **state)
+{
+    struct seen *s = points("dtype=f16,bf16 causal=0,1 kernel=tile-skip skip=tile,slice # note");
+
+    (void)state;
+    assert_int_equal(s->n, 8);
+    assert_int_equal(s->points[0].head_dim, 64);
+    assert_int_equal(s->points[0].q_pos0, SCR_Q_POS0_DEFAULT);
+    assert_int_equal(s->points[7].dtype, SCR_BF16);
+    assert_true(s->points[7].causal);
+    assert_int_equal(s->points[7].skip, SCR_SKIP_SLICE);
+    free(s);
+}
+
+static void ends_are_two_workloads(void **state)
+{
+    struct seen *s = points("workload=ends kernel=dense skip=none");
+
+    (void)state;
+    assert_int_equal(s->n, 2);
+    assert_true(s->points[0].workload.density == 0);
+    assert_true(s->points[1].workload.density == 1);
+    free(s);
+}
+
+static void tiles_and_params(void **state)
+{
+    struct seen *s = points("tile=64x32,all,auto param=WG=64+UNROLL=2 kernel=dense skip=none");
+
+    (void)state;
+    assert_int_equal(s->n, 3);
+    assert_int_equal(s->points[0].tile_q, 64);
+    assert_int_equal(s->points[0].tile_k, 32);
+    assert_int_equal(s->points[1].tile_q, SCR_TILE_ALL);
+    assert_int_equal(s->points[2].tile_q, SCR_TILE_AUTO);
+    assert_int_equal(s->points[0].n_params, 2);
+    assert_string_equal(s->points[0].params[1].name, "UNROLL");
+    assert_int_equal(s->points[0].params[1].value, 2);
+    free(s);
+}
+
+static void bad_words_are_refused_by_name(void **state)
+{
+    static const struct {
+        const char *assignment, *said;
+    } bad[] = {
+        {"sqe=3", "did you mean 'seq'"},
+        {"nonsense=3", "expected seq kv"},
+        {"seq", "not AXIS=LIST"},
+        {"seq=", "empty value"},
+        {"seq=1,,2", "empty value"},
+        {"seq=1,", "empty value"},
+        {"seq=0", "1 to 16777216"},
+        {"seq=-4", "1 to 16777216"},
+        {"seq=4k", "1 to 16777216"},
+        {"seq=99999999999999999999", "1 to 16777216"},
+        {"seq=1:2", "not a range"},
+        {"seq=1:2:3", "not a range"},
+        {"seq=1:2:+1:2", "not a range"},
+        {"seq=1:8:+0", "never ends"},
+        {"seq=1:8:*1", "never ends"},
+        {"seq=1:8:*-2", "never ends"},
+        {"seq=0:8:*2", "never ends"},
+        {"seq=8:1:+1", "empty"},
+        {"seq=1:16777216:+1", "more than 1000000 values"},
+        {"seq=1:nan:+1", "not a range"},
+        {"head_dim=48", "16, 32, 64 or 128"},
+        {"dtype=f64", "f32, f16 or bf16"},
+        {"kernel=sparse", "dense, masked-dense or tile-skip"},
+        {"variant=nosuch", "variant"},
+        {"tile=64", "64x64"},
+        {"tile=64x", "64x64"},
+        {"tile=x64", "64x64"},
+        {"tile=0x64", "64x64"},
+        {"skip=all", "none, tile or slice"},
+        {"r=0", "> 0"},
+        {"r=nan", "> 0"},
+        {"r=inf", "> 0"},
+        {"window=-1", "> 0"},
+        {"window=nan", "> 0"},
+        {"workload=planted:2", "planted"},
+        {"causal=yes", "0 or 1"},
+        {"kv_len=half", "ragged"},
+        {"param=WG", "NAME=NUMBER"},
+        {"param=WG=", "NAME=NUMBER"},
+        {"param==3", "NAME=NUMBER"},
+        {"param=A=1+", "NAME=NUMBER"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct scr_axes axes = {0};
+        char why[300] = "";
+
+        if (scr_axes_set(&axes, bad[i].assignment, why, sizeof why) != SCR_ERR_INVALID)
+            fail_msg("%s was taken", bad[i].assignment);
+        if (strstr(why, bad[i].said) == NULL || strchr(why, '\n') != NULL)
+            fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].assignment, why, bad[i].said);
+        scr_axes_clear(&axes);
+    }
+}
+
+static void overrides_drop_what_follows(void **state)
+{
+    struct scr_axes axes = {0}, over = {0};
+    struct seen *s = calloc(1, sizeof *s);
+    char why[300];
+
+    (void)state;
+    assert_int_equal(scr_axes_set_line(&axes, "seq=8 kv=16 dk=16 dv=128 kernel=dense skip=none",
+                                       why, sizeof why),
+                     SCR_OK);
+    assert_int_equal(scr_axes_set_line(&over, "seq=32 head_dim=64", why, sizeof why), SCR_OK);
+    assert_int_equal(scr_axes_override(&axes, &over), SCR_OK);
+    assert_int_equal(scr_axes_for_each(&axes, keep, s), SCR_OK);
+    assert_int_equal(s->n, 1);
+    assert_int_equal(s->points[0].seq, 32);
+    assert_int_equal(s->points[0].kv, 0);
+    assert_int_equal(s->points[0].dk, 0);
+    assert_int_equal(s->points[0].dv, 0);
+    free(s);
+    scr_axes_clear(&axes);
+    scr_axes_clear(&over);
+}
+
+static void durations(void **state)
+{
+    double s;
+
+    (void)state;
+    assert_true(scr_parse_duration("90", &s) && s == 90);
+    assert_true(scr_parse_duration("90s", &s) && s == 90);
+    assert_true(scr_parse_duration("5m", &s) && s == 300);
+    assert_true(scr_parse_duration("1.5h", &s) && s == 5400);
+    assert_false(scr_parse_duration("", &s));
+    assert_false(scr_parse_duration("0", &s));
+    assert_false(scr_parse_duration("-1", &s));
+    assert_false(scr_parse_duration("5 m", &s));
+    assert_false(scr_parse_duration("1e400", &s));
+    assert_false(scr_parse_duration("nan", &s));
+    assert_false(scr_parse_duration("0x10", &s));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranges_are_expanded),
+        cmocka_unit_test(products_and_defaults),
+        cmocka_unit_test(ends_are_two_workloads),
+        cmocka_unit_test(tiles_and_params),
+        cmocka_unit_test(bad_words_are_refused_by_name),
+        cmocka_unit_test(overrides_drop_what_follows),
+        cmocka_unit_test(durations),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The harness as a user meets it: exit statuses, messages, files.
+
+Usage: test_cli.py HARNESS TEST_DATA
+"""
+import csv
+import json
+import os
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HARNESS = os.path.abspath(sys.argv[1])
+DATA = os.path.abspath(sys.argv[2])
+TRACE = os.path.join(DATA, "d512_k64v64.safetensors")
+SMALL = ["--device", "ref", "-a", "seq=64", "-a", "heads=1", "-a", "head_dim=16",
+         "-a", "workload=planted:0.2x16", "-a", "window=inf"]
+
+
+def run(*args, cwd=None):
+    return subprocess.run([HARNESS, *args], capture_output=True, text=True, cwd=cwd, timeout=240)
+
+
+class Usage(unittest.TestCase):
+    def refused(self, args, *said, status=2):
+        p = run(*args)
+        self.assertEqual(p.returncode, status, p.stderr)
+        self.assertEqual(p.stderr.count("\n"), 1, p.stderr)
+        self.assertTrue(p.stderr.startswith("harness: "), p.stderr)
+        for text in said:
+            self.assertIn(text, p.stderr)
+
+    def test_bad_command_lines(self):
+        self.refused(["--nonsense"], "--nonsense", "unknown option")
+        self.refused(["-z"], "-z", "unknown option")
+        self.refused(["word"], "word")
+        self.refused(["--out"], "--out", "missing")
+        self.refused(["--sweep=1"], "no value")
+        self.refused(["--sweep", "--check"], "only one")
+        self.refused(["--preset", "huge"], "--preset", "quick")
+        self.refused(["--seed", "-1"], "--seed")
+        self.refused(["--budget", "soon"], "--budget", "5m")
+        self.refused(["--format", "xml"], "--format", "table")
+        self.refused(["-a", "sqe=3"], "did you mean 'seq'")
+        self.refused(["-a", "seq=1:9:+0"], "-a seq")
+        self.refused(["--cases", "/nonexistent"], "--cases")
+        self.refused(["--eval", "only-one"], "--eval", "two files")
+        self.refused(["--plot", "/nonexistent"], "--plot")
+        self.refused(["--device", "ref", "--check", "-a", "heads=3", "-a", "kv_heads=2"],
+                     "no configuration", "multiple of kv_heads")
+
+    def test_missing_devices(self):
+        self.refused(["--device", "cuda:99"], "cuda:99", status=3)
+        self.refused(["--device", "abacus"], "abacus", status=3)
+        self.refused(["--device", "ref,ref:7"], "ref:7", status=3)
+
+    def test_help_fits_a_screen(self):
+        p = run("--help")
+        self.assertEqual(p.returncode, 0)
+        lines = p.stdout.splitlines()
+        self.assertLessEqual(len(lines), 60)
+        self.assertLessEqual(max(map(len, lines)), 100)
+
+    def test_version_and_devices(self):
+        self.assertRegex(run("--version").stdout, r"^harness \d+\.\d+\.\d+ ")
+        p = run("--list-devices")
+        self.assertEqual(p.returncode, 0)
+        self.assertIn("ref:0", p.stdout)
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.dir = self.folder.name
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def test_dry_run_writes_nothing(self):
+        p = run("--dry-run", "--device", "ref", cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        count = int(p.stdout.splitlines()[-1].split()[0])
+        self.assertEqual(count, len(p.stdout.splitlines()) - 1)
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_sweep_and_repro(self):
+        out = self.path("r")
+        p = run("--sweep", *SMALL, "--out", out, "--format", "table,csv")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("vs masked", p.stdout)
+        with open(os.path.join(out, "rows.jsonl"), encoding="utf-8") as f:
+            rows = [json.loads(line, parse_constant=self.fail) for line in f]
+        self.assertEqual([r["kernel"] for r in rows],
+                         ["masked-dense", "dense"] + 3 * ["tile-skip"])
+        for r in rows:
+            self.assertEqual(r["status"], "ok", r["reason"])
+            self.assertGreater(r["t_median_ns"], 0)
+            self.assertLessEqual(r["rel_err"], r["tol"])
+            self.assertEqual(r["pairs_admissible"], 64 * 65 // 2)
+            self.assertEqual(r["data_hash"], rows[0]["data_hash"])
+        for r in rows[1:]:
+            self.assertAlmostEqual(r["speedup_vs_masked"], rows[0]["t_median_ns"] / r["t_median_ns"],
+                                   delta=1e-6 * r["speedup_vs_masked"])
+        for r in rows[2:]:
+            self.assertLessEqual(r["tile_density"], r["pv_executed"])
+            self.assertLessEqual(r["pv_executed"], r["qk_executed"])
+            self.assertLessEqual(r["qk_executed"], 1)
+        with open(os.path.join(out, "rows.csv"), encoding="utf-8", newline="") as f:
+            table = list(csv.DictReader(f))
+        self.assertEqual([r["repro"] for r in table], [r["repro"] for r in rows])
+        with open(os.path.join(out, "run.json"), encoding="utf-8") as f:
+            header = json.load(f)
+        self.assertIn("cpu", header["machine"])
+        self.assertEqual(header["devices"][0]["id"], "ref:0")
+        self.assertTrue(os.path.getsize(os.path.join(out, "report.md")) > 0)
+
+        # The command of a row gives that row, and nothing but it.
+        words = shlex.split(rows[-1]["repro"])
+        p = run(*words[1:], "--format", "json", "--out", self.path("again"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        again = [json.loads(line) for line in p.stdout.splitlines()]
+        self.assertEqual(len(again), 1)
+        for key in ("repro", "data_hash", "params", "rel_err", "pairs_live", "window", "r"):
+            self.assertEqual(again[0][key], rows[-1][key])
+
+        # A folder that holds results is left alone.
+        before = os.stat(os.path.join(out, "rows.jsonl")).st_mtime_ns
+        p = run("--sweep", *SMALL, "--out", out)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("--out", p.stderr)
+        self.assertEqual(os.stat(os.path.join(out, "rows.jsonl")).st_mtime_ns, before)
+
+    def test_check_and_cases(self):
+        cases = self.path("cases")
+        with open(cases, "w", encoding="utf-8") as f:
+            f.write("# two products\nseq=33 head_dim=16 workload=ends:0 kernel=tile-skip skip=tile\n"
+                    "\nseq=33 head_dim=16 workload=planted:0.3x8 kernel=tile-skip skip=slice # x\n")
+        p = run("--check", "--device", "ref", "--cases", cases, cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(p.stdout.splitlines()[-1],
+                         "ref:0: 2 ok, 0 wrong, 0 skipped, 0 failed, 1 all-zero references")
+        self.assertEqual(os.listdir(self.dir), ["cases"])
+        p = run("--check", "--device", "ref", "--cases", cases, "-a", "workload=ends:0")
+        self.assertIn("proves little", p.stdout)
+        with open(cases, "a", encoding="utf-8") as f:
+            f.write("seq=many\n")
+        p = run("--check", "--device", "ref", "--cases", cases)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("cases:5:", p.stderr)
+
+    def test_budget_is_kept(self):
+        p = run("--sweep", "--device", "ref", "--budget", "1s", "--out", self.path("r"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        with open(os.path.join(self.path("r"), "rows.jsonl"), encoding="utf-8") as f:
+            rows = [json.loads(line) for line in f]
+        skipped = [r for r in rows if r["status"] == "skipped"]
+        self.assertTrue(skipped)
+        self.assertIn("budget", skipped[-1]["reason"])
+
+    def test_interrupt_leaves_valid_files(self):
+        out = self.path("r")
+        with subprocess.Popen([HARNESS, "--sweep", "--device", "ref", "--out", out],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+            rows = os.path.join(out, "rows.jsonl")
+            for _ in range(600):
+                if os.path.exists(rows) and os.path.getsize(rows) > 0:
+                    break
+                time.sleep(0.05)
+            p.send_signal(signal.SIGINT)
+            self.assertEqual(p.wait(60), 130)
+        with open(rows, encoding="utf-8") as f:
+            n = sum(1 for line in f if json.loads(line))
+        self.assertGreater(n, 0)
+        with open(os.path.join(out, "rows.csv"), encoding="utf-8", newline="") as f:
+            self.assertEqual(len(list(csv.DictReader(f))), n)
+
+    def test_eval_of_a_trace(self):
+        o = self.path("o.safetensors")
+        p = run("--eval", TRACE, o, "--device", "ref")
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
+        self.assertEqual(p.stdout.count("ref:0 "), 3, p.stdout)
+        with open(TRACE, "rb") as f:
+            q = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["q"]
+        with open(o, "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+            size = len(f.read())
+        self.assertEqual(header["o"]["dtype"], "F32")
+        self.assertEqual(header["o"]["shape"][:-1], q["shape"][:-1])
+        self.assertEqual(size, header["o"]["data_offsets"][1])
+
+    def test_eval_of_bad_files(self):
+        with open(TRACE, "rb") as f:
+            good = f.read()
+        n = struct.unpack("<Q", good[:8])[0]
+        bad = {
+            "empty": b"",
+            "lying": struct.pack("<Q", 1 << 60) + good[8:],
+            "short": good[: 8 + n + 100],
+            "not-json": struct.pack("<Q", 4) + b"{{{{",
+            "no-q": struct.pack("<Q", 2) + b"{}",
+        }
+        for name, content in bad.items():
+            path = self.path(name)
+            with open(path, "wb") as f:
+                f.write(content)
+            p = run("--eval", path, self.path("o"), "--device", "ref")
+            self.assertEqual(p.returncode, 2, name + p.stderr)
+            self.assertEqual(p.stderr.count("\n"), 1, name + p.stderr)
+            self.assertFalse(os.path.exists(self.path("o")))
+        p = run("--eval", TRACE, self.path("o"), "-a", "seq=3")
+        self.assertEqual(p.returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

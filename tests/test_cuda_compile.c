@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every CUDA kernel compiles with NVRTC, which needs no GPU, for sm_80, sm_90 and sm_120: all
+ * types, head dims, kinds of skipping and of counting at the default tunables, then every valid
+ * combination of tunables at (64, 64). Where such a list is too long for two minutes on two cores
+ * it is thinned evenly; the last lines say how many of how many were compiled. The default
+ * configuration must not spill registers at (16, 64), (64, 64) and (128, 128).
+ *
+ * Exit status 77 where NVRTC is not found.
+ */
+#include "backend.h"
+#include "config.h"
+#include "cuda_compile.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40, N_THREADS = 2 };
+
+struct job {
+    scr_problem problem;
+    scr_config config;
+    int sm;
+    bool count;
+    bool no_spills; /* fail on spills too */
+};
+
+struct jobs {
+    struct job *items;
+    size_t n, capacity;
+};
+
+struct run {
+    struct scr_nvrtc *nvrtc;
+    const struct jobs *jobs;
+    pthread_mutex_t lock; /* of everything below, and of the output */
+    size_t next;
+    size_t n_failed;
+};
+
+/* As large as its architecture has it: what fits no device need not compile. */
+static scr_device_info device_of(int sm)
+{
+    scr_device_info info = {
+        .id = "cuda:0",
+        .backend = "cuda",
+        .sm = sm,
+        .compute_units = 108,
+        .max_group_size = 1024,
+        .has_fp16 = true,
+        .has_subgroups = true,
+        .local_mem = sm == 80   ? 163u * 1024u
+                     : sm == 90 ? 227u * 1024u
+                                : 99u * 1024u,
+    };
+
+    return info;
+}
+
+static scr_problem problem_of(scr_dtype dtype, int dk, int dv)
+{
+    scr_problem p = {
+        .batch = 1,
+        .heads_q = 1,
+        .heads_kv = 1,
+        .len_q = 1024,
+        .len_k = 1024,
+        .dk = dk,
+        .dv = dv,
+        .q_pos0 = SCR_Q_POS0_DEFAULT,
+        .dtype = dtype,
+        .dtype_out = SCR_F32,
+        .causal = true,
+    };
+
+    return p;
+}
+
+static int add(struct jobs *jobs, const struct job *job)
+{
+    if (jobs->n == jobs->capacity) {
+        size_t capacity = jobs->capacity != 0 ? 2 * jobs->capacity : 256;
+        struct job *grown = realloc(jobs->items, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return SCR_ERR_NO_MEMORY;
+        jobs->items = grown;
+        jobs->capacity = capacity;
+    }
+    jobs->items[jobs->n++] = *job;
+    return SCR_OK;
+}
+
+static scr_config config_of(const struct scr_kernel_decl *d, int skip)
+{
+    scr_config c = {.skip = (scr_skip)skip};
+
+    snprintf(c.kernel, sizeof c.kernel, "%s", d->kernel);
+    snprintf(c.variant, sizeof c.variant, "%s", d->variant);
+    return c;
+}
+
+/* The default configuration of one problem; nothing where the kernel does not support it. */
+static int add_default(struct jobs *jobs, const struct scr_kernel_decl *d, struct job job, int skip)
+{
+    scr_device_info info = device_of(job.sm);
+
+    job.config = config_of(d, skip);
+    if (scr_config_resolve(&info, &job.problem, &job.config, NULL, 0) != SCR_OK)
+        return SCR_OK;
+    return add(jobs, &job);
+}
+
+static const int dims[] = {16, 32, 64, 128};
+static const int sms[] = {80, 90, 120};
+
+static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d)
+{
+    int n_skips = strcmp(d->kernel, "tile-skip") == 0 ? 3 : 1;
+
+    for (int n = 0; n < 3 * 16 * n_skips * 3 * 2 * 2; n++) {
+        int dtype = n % 3, dk = n / 3 % 4, dv = n / 12 % 4, skip = n / 48 % n_skips;
+        int sm = n / (48 * n_skips) % 3, flags = n / (144 * n_skips);
+        scr_problem p = problem_of((scr_dtype)dtype, dims[dk], dims[dv]);
+        struct job job = {.sm = sms[sm], .count = flags % 2};
+
+        if (flags / 2)
+            p.dtype_out = p.dtype;
+        if (flags / 2 && dtype == SCR_F32)
+            continue;
+        job.problem = p;
+        job.no_spills = (dk == 0 && dv == 2) || (dk == 2 && dv == 2) || (dk == 3 && dv == 3);
+        if (add_default(jobs, d, job, skip) != SCR_OK)
+            return SCR_ERR_NO_MEMORY;
+    }
+    return SCR_OK;
+}
+
+struct enumeration {
+    struct jobs *jobs;
+    struct job job;
+};
+
+static int add_enumerated(void *user, const scr_config *c)
+{
+    struct enumeration *e = user;
+
+    e->job.config = *c;
+    return add(e->jobs, &e->job);
+}
+
+static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
+{
+    int skip = strcmp(d->kernel, "tile-skip") == 0 ? SCR_SKIP_SLICE : SCR_SKIP_NONE;
+
+    for (size_t i = 0; i < sizeof sms / sizeof sms[0]; i++) {
+        scr_device_info info = device_of(sms[i]);
+        struct enumeration e = {.jobs = jobs};
+        scr_config partial = config_of(d, skip);
+
+        e.job.sm = sms[i];
+        e.job.problem = problem_of(SCR_F16, 64, 64);
+        if (scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e) !=
+            SCR_OK)
+            return SCR_ERR_NO_MEMORY;
+    }
+    return SCR_OK;
+}
+
+/*
+ * Keeps about `keep` items, and of those that must not spill one of each sort. The step is prime to
+ * the small factors of the lists' axes, so that what stays covers every value of every axis.
+ */
+static void thin(struct jobs *jobs, size_t keep)
+{
+    static const size_t steps[] = {1, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 127};
+    size_t step = steps[sizeof steps / sizeof steps[0] - 1];
+    size_t kept = 0;
+
+    for (size_t i = sizeof steps / sizeof steps[0]; i-- > 0;) {
+        if (jobs->n / steps[i] <= keep)
+            step = steps[i];
+    }
+    for (size_t i = 0; i < jobs->n; i++) {
+        const struct job *job = &jobs->items[i];
+        bool mma = strcmp(job->config.variant, "mma") == 0;
+        bool must = job->no_spills && job->sm == 90 && !job->count &&
+                    job->problem.dtype == (mma ? SCR_F16 : SCR_F32) &&
+                    job->problem.dtype_out == SCR_F32 && job->config.skip != SCR_SKIP_TILE;
+
+        if (must || i % step == 0)
+            jobs->items[kept++] = *job;
+    }
+    jobs->n = kept;
+}
+
+static void print_job(const struct job *job)
+{
+    printf("%s/%s %s->%s dk=%d dv=%d skip=%s count=%d sm_%d", job->config.kernel,
+           job->config.variant, scr_dtype_name(job->problem.dtype),
+           scr_dtype_name(job->problem.dtype_out), (int)job->problem.dk, (int)job->problem.dv,
+           scr_skip_name(job->config.skip), job->count, job->sm);
+    for (int i = 0; i < job->config.n_params; i++)
+        printf(" %s=%d", job->config.params[i].name, (int)job->config.params[i].value);
+}
+
+/* The log of ptxas -v tells bytes spilled, entry by entry. */
+static bool spills(const char *log)
+{
+    static const char words[] = " bytes spill ";
+
+    for (const char *s = strstr(log, words); s != NULL; s = strstr(s + 1, words)) {
+        if (s == log || s[-1] != '0' || (s - log > 1 && s[-2] >= '0' && s[-2] <= '9'))
+            return true;
+    }
+    return false;
+}
+
+static int compile(const struct scr_nvrtc *nvrtc, const struct job *job,
+                   struct scr_cuda_image *image)
+{
+    const scr_problem *p = &job->problem;
+    const scr_config *c = &job->config;
+    char text[MAX_DEFINES][DEFINE_CHARS];
+    const char *defines[MAX_DEFINES + 1];
+    int n = 0;
+
+    snprintf(text[n++], DEFINE_CHARS, "DK=%d", (int)p->dk);
+    snprintf(text[n++], DEFINE_CHARS, "DV=%d", (int)p->dv);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE=%d", (int)p->dtype);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE_OUT=%d", (int)p->dtype_out);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_SKIP=%d", (int)c->skip);
+    snprintf(text[n++], DEFINE_CHARS, "SCR_COUNT=%d", job->count);
+    for (int i = 0; i < c->n_params; i++)
+        snprintf(text[n++], DEFINE_CHARS, "%s=%d", c->params[i].name, (int)c->params[i].value);
+    for (int i = 0; i < n; i++)
+        defines[i] = text[i];
+    defines[n] = NULL;
+    return scr_cuda_compile(nvrtc, scr_decl_find("cuda", c->kernel, c->variant), defines, job->sm,
+                            true, image);
+}
+
+static void *work(void *user)
+{
+    struct run *run = user;
+
+    pthread_mutex_lock(&run->lock);
+    while (run->next < run->jobs->n) {
+        const struct job *job = &run->jobs->items[run->next++];
+        struct scr_cuda_image image;
+        const char *failure = NULL;
+        int status;
+
+        pthread_mutex_unlock(&run->lock);
+        status = compile(run->nvrtc, job, &image);
+        pthread_mutex_lock(&run->lock);
+        if (status != SCR_OK)
+            failure = scr_status_text(status);
+        else if (image.is_ptx && job->sm <= 90)
+            failure = "no cubin";
+        else if (job->no_spills && !image.is_ptx && spills(image.log))
+            failure = "registers spill";
+        if (failure != NULL) {
+            run->n_failed++;
+            print_job(job);
+            printf(": %s\n%s\n", failure, image.log != NULL ? image.log : "");
+        }
+        scr_cuda_image_clear(&image);
+    }
+    pthread_mutex_unlock(&run->lock);
+    return NULL;
+}
+
+static int compile_all(struct run *run)
+{
+    pthread_t threads[N_THREADS];
+    int started = 0;
+
+    while (started < N_THREADS && pthread_create(&threads[started], NULL, work, run) == 0)
+        started++;
+    for (int i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    return started != 0 ? SCR_OK : SCR_ERR_NO_MEMORY;
+}
+
+int main(void)
+{
+    struct run run = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    int status = SCR_OK;
+    size_t n_kernels = 0;
+    char why[256];
+    int major, minor;
+
+    if (scr_nvrtc_load(&run.nvrtc, why, sizeof why) != SCR_OK) {
+        printf("skipped: %s\n", why);
+        return 77;
+    }
+    scr_nvrtc_get_version(run.nvrtc, &major, &minor);
+    printf("NVRTC %d.%d\n", major, minor);
+    for (size_t i = 0; i < scr_kernel_decl_count && status == SCR_OK; i++) {
+        const struct scr_kernel_decl *d = &scr_kernel_decls[i];
+        struct jobs defaults = {0}, tunables = {0};
+        size_t n_defaults, n_tunables;
+
+        if (strcmp(d->backend, "cuda") != 0)
+            continue;
+        n_kernels++;
+        status = add_defaults(&defaults, d);
+        if (status == SCR_OK && d->n_tunables != 0)
+            status = add_tunables(&tunables, d);
+        n_defaults = defaults.n;
+        n_tunables = tunables.n;
+        if (n_defaults == 0 || (d->n_tunables != 0 && n_tunables == 0)) {
+            printf("%s: no configuration is valid\n", d->file);
+            run.n_failed++;
+        }
+        thin(&defaults, 10);
+        thin(&tunables, 6);
+        run.jobs = &defaults;
+        run.next = 0;
+        if (status == SCR_OK)
+            status = compile_all(&run);
+        run.jobs = &tunables;
+        run.next = 0;
+        if (status == SCR_OK)
+            status = compile_all(&run);
+        printf("%s: %zu of %zu default configurations, %zu of %zu others\n", d->file, defaults.n,
+               n_defaults, tunables.n, n_tunables);
+        free(defaults.items);
+        free(tunables.items);
+    }
+    scr_nvrtc_unload(&run.nvrtc);
+    if (status != SCR_OK)
+        printf("%s\n", scr_status_text(status));
+    if (n_kernels == 0)
+        printf("no CUDA kernel is declared\n");
+    printf("%zu failed\n", run.n_failed);
+    return status != SCR_OK || n_kernels == 0 || run.n_failed != 0;
+}

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workloads: their notation, their distributions, and that a seed gives the same bytes everywhere.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dataset.h"
+#include "philox.h"
+#include "ref/convert.h"
+#include "safetensors.h"
+#include "truth.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct scr_dataset_spec spec_of(const char *workload, int heads, int len, int dk)
+{
+    struct scr_dataset_spec s = {
+        .problem = {.batch = 1,
+                    .heads_q = heads,
+                    .heads_kv = heads,
+                    .len_q = len,
+                    .len_k = len,
+                    .dk = dk,
+                    .dv = 16,
+                    .q_pos0 = SCR_Q_POS0_DEFAULT,
+                    .causal = true},
+        .seed = 1,
+    };
+    char why[160];
+
+    assert_int_equal(scr_workload_parse(workload, &s.workload, why, sizeof why), SCR_OK);
+    return s;
+}
+
+static struct scr_dataset *create(const struct scr_dataset_spec *s, int threads)
+{
+    struct scr_dataset *d;
+    char why[160] = "";
+
+    if (scr_dataset_create(s, threads, &d, why, sizeof why) != SCR_OK)
+        fail_msg("%s", why);
+    return d;
+}
+
+static struct scr_densities densities(const struct scr_dataset *d, int tile)
+{
+    struct scr_densities out;
+    struct scr_truth *t;
+
+    assert_int_equal(scr_truth_create(d, 2, 0, &t), SCR_OK);
+    scr_truth_densities(t, tile, tile, &out);
+    scr_truth_destroy(&t);
+    return out;
+}
+
+/* Known answers that come with the authors' implementation. */
+static void philox(void **state)
+{
+    static const struct {
+        uint64_t key;
+        uint32_t counter[4], expected[4];
+    } cases[] = {
+        {0, {0, 0, 0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {UINT64_MAX,
+         {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {0x299f31d0a4093822u,
+         {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t out[4];
+
+        scr_philox(cases[i].key, cases[i].counter, out);
+        assert_memory_equal(out, cases[i].expected, sizeof out);
+    }
+    assert_true(scr_philox_unit(0, 0) > 0 && scr_philox_unit(UINT32_MAX, UINT32_MAX) < 1);
+}
+
+static void workload_notation(void **state)
+{
+    static const char *const same[] = {"iid",
+                                       "planted:0.1x64",
+                                       "planted:1x1",
+                                       "planted:1e-05x7",
+                                       "planted:0.3333x16384",
+                                       "window",
+                                       "ends:0",
+                                       "ends:1",
+                                       "ends",
+                                       "trace:a b:c.safetensors"};
+    static const char *const refused[] = {"",
+                                          "IID",
+                                          "iid:1",
+                                          "planted:",
+                                          "planted:0",
+                                          "planted:2",
+                                          "planted:-1",
+                                          "planted:nan",
+                                          "planted:0.1x",
+                                          "planted:0.1x0",
+                                          "planted:x3",
+                                          "planted:0.1x-1",
+                                          "planted:0.1x64k",
+                                          "planted:0.1x99999999999",
+                                          "ends:2",
+                                          "ends:",
+                                          "ends:01",
+                                          "trace:",
+                                          "trace",
+                                          "window:3",
+                                          "planted:1e-9"};
+    struct scr_workload w;
+    char why[160], name[600];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        assert_int_equal(scr_workload_parse(same[i], &w, why, sizeof why), SCR_OK);
+        scr_workload_name(&w, name, sizeof name);
+        assert_string_equal(name, same[i]);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        why[0] = '\0';
+        if (scr_workload_parse(refused[i], &w, why, sizeof why) != SCR_ERR_INVALID)
+            fail_msg("'%s' was accepted", refused[i]);
+        assert_true(strlen(why) > 10 && strchr(why, '\n') == NULL);
+    }
+    assert_int_equal(scr_workload_parse("planted", &w, why, sizeof why), SCR_OK);
+    assert_true(w.density == 0.1 && w.run == 64);
+    assert_int_equal(scr_workload_parse("planted:0.25", &w, why, sizeof why), SCR_OK);
+    assert_true(w.density == 0.25 && w.run == 64);
+    assert_int_equal(scr_workload_parse("ends", &w, why, sizeof why), SCR_OK);
+    assert_true(w.density == -1);
+}
+
+static void window_notation(void **state)
+{
+    static const char *const same[] = {"auto", "inf", "init", "256", "1.5", "0.1"};
+    static const char *const refused[] = {"", "0", "-3", "nan", "infinity", "12x", "1e99", "x"};
+    struct scr_window w;
+    char why[160], name[40];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        assert_int_equal(scr_window_parse(same[i], &w, why, sizeof why), SCR_OK);
+        scr_window_name(&w, name, sizeof name);
+        assert_string_equal(name, same[i]);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        assert_int_equal(scr_window_parse(refused[i], &w, why, sizeof why), SCR_ERR_INVALID);
+}
+
+/*
+ * The chance that the product of two uniform directions is at most s, by the midpoint rule: (s + 1)
+ * / 2 is Beta((d - 1) / 2, (d - 1) / 2), so the density of s goes as (1 - s^2)^((d - 3) / 2).
+ */
+enum { CELLS = 20000 };
+
+static double *cumulative(int d)
+{
+    double *c = malloc((CELLS + 1) * sizeof *c);
+
+    assert_non_null(c);
+    c[0] = 0;
+    for (int i = 0; i < CELLS; i++) {
+        double s = -1 + 2 * (i + 0.5) / CELLS;
+
+        c[i + 1] = c[i] + pow(1 - s * s, (d - 3) / 2.0);
+    }
+    for (int i = 0; i <= CELLS; i++)
+        c[i] /= c[CELLS];
+    return c;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void iid_distribution(void **state)
+{
+    static const int dims[] = {16, 64};
+    enum { N = 1 << 16 };
+
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        struct scr_dataset_spec spec = spec_of("iid", 1, N, dims[t]);
+        struct scr_dataset *d = create(&spec, 2);
+        const float *q = d->q, *k = d->k;
+        double *s = malloc(N * sizeof *s);
+        double *expected = cumulative(dims[t]);
+        double mean = 0, variance = 0, tail = 0, distance = 0;
+        double p_tail = 1 - expected[CELLS * 3 / 4]; /* s > 0.5 */
+
+        assert_non_null(s);
+        for (int i = 0; i < N; i++) {
+            double norm = 0;
+
+            s[i] = 0;
+            for (int j = 0; j < dims[t]; j++) {
+                s[i] += (double)q[i * dims[t] + j] * k[i * dims[t] + j];
+                norm += (double)q[i * dims[t] + j] * q[i * dims[t] + j];
+            }
+            assert_true(fabs(norm - 1) < 1e-6);
+            mean += s[i] / N;
+            variance += s[i] * s[i] / N;
+            tail += s[i] > 0.5;
+        }
+        qsort(s, N, sizeof *s, ascending);
+        for (int i = 0; i < N; i++) {
+            double f = expected[(int)((s[i] + 1) / 2 * CELLS + 0.5)];
+
+            distance = fmax(distance, fabs(f - (i + 0.5) / N));
+        }
+        assert_true(fabs(mean) < 4 / sqrt((double)dims[t] * N));
+        /* kurtosis below 3, so the variance's own deviation is under var sqrt(2 / N) */
+        assert_true(fabs(variance * dims[t] - 1) < 4 * sqrt(2.0 / N));
+        assert_true(fabs(tail - N * p_tail) < 4 * sqrt(N * p_tail) + 1);
+        /* Kolmogorov-Smirnov: 1.95 / sqrt(n) is passed once in a thousand */
+        assert_true(distance < 1.95 / sqrt(N));
+        free(s);
+        free(expected);
+        scr_dataset_destroy(&d);
+    }
+}
+
+static void planted_density(void **state)
+{
+    static const struct {
+        double density;
+        int run, dk;
+    } cases[] = {{1, 64, 16},    {0.4, 16, 64},  {0.1, 1, 16},   {0.1, 64, 64},
+                 {0.05, 16, 16}, {0.01, 16, 16}, {0.3, 128, 32}, {0.0015, 4, 16}};
+    enum { HEADS = 4, LEN = 1024 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double wanted = cases[i].density;
+        double runs = (double)LEN / cases[i].run;
+        double run_pairs = HEADS * runs * (runs + 1) / 2;
+        double sigma = sqrt(wanted * (1 - wanted) / run_pairs);
+        char name[40];
+        struct scr_dataset_spec spec;
+        struct scr_dataset *d;
+        struct scr_densities found;
+        double measured;
+
+        snprintf(name, sizeof name, "planted:%gx%d", wanted, cases[i].run);
+        spec = spec_of(name, HEADS, LEN, cases[i].dk);
+        spec.problem.dtype = SCR_BF16;
+        d = create(&spec, 2);
+        found = densities(d, 0);
+        measured = (double)found.pairs_live / (double)found.pairs_admissible;
+        if (!(fabs(measured - wanted) <= fmax(0.1 * wanted, 4 * sigma)))
+            fail_msg("%s dk %d: density %g", name, cases[i].dk, measured);
+        scr_dataset_destroy(&d);
+    }
+}
+
+/* Runs are aligned: a tile of the run length is alive whole or not at all. */
+static void planted_runs(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("planted:0.2x32", 2, 512, 16);
+    struct scr_dataset *d;
+    struct scr_densities found;
+
+    (void)state;
+    spec.problem.causal = false;
+    spec.problem.heads_q = 4; /* two query heads share the topics of a key head */
+    d = create(&spec, 1);
+    found = densities(d, 32);
+    assert_true(found.tiles_live > 0 && found.tiles_live < found.tiles_admissible);
+    assert_int_equal(found.pairs_live, found.tiles_live * 32 * 32);
+    scr_dataset_destroy(&d);
+    /* Rows that start within a run keep to the positions of the keys. */
+    spec.problem.len_q = 512 - 8;
+    d = create(&spec, 1);
+    found = densities(d, 16);
+    assert_true(found.pairs_live > found.tiles_live * 16 * 16 / 2);
+    scr_dataset_destroy(&d);
+}
+
+static void ends_and_window(void **state)
+{
+    static const double sharpness[] = {0, 0.6, 1, 2, 16, 100};
+
+    (void)state;
+    for (int t = SCR_F32; t <= SCR_BF16; t++) {
+        for (size_t i = 0; i < sizeof sharpness / sizeof sharpness[0]; i++) {
+            struct scr_dataset_spec none = spec_of("ends:0", 2, 200, 16);
+            struct scr_dataset_spec all = spec_of("ends:1", 2, 200, 16);
+            struct scr_dataset_spec window = spec_of("window", 1, 600, 64);
+            struct scr_dataset_spec *specs[] = {&none, &all, &window};
+
+            for (int j = 0; j < 3; j++) {
+                struct scr_dataset *d;
+                struct scr_densities found;
+
+                specs[j]->r = sharpness[i];
+                specs[j]->problem.dtype = (scr_dtype)t;
+                d = create(specs[j], 2);
+                found = densities(d, 0);
+                assert_int_equal(found.pairs_live, j == 0 ? 0 : found.pairs_admissible);
+                assert_true(j == 2 ? d->w[0] == 256.0f : isinf(d->w[0]));
+                assert_true(d->r[0] == (sharpness[i] != 0 ? (float)sharpness[i] : 2.0f));
+                if (j == 2)
+                    assert_int_equal(found.pairs_admissible, 256 * 600 - 256 * 255 / 2);
+                scr_dataset_destroy(&d);
+            }
+        }
+    }
+}
+
+static void refused_specs(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("ends:0", 1, 16, 16);
+    struct scr_dataset *d;
+    char why[160] = "";
+
+    (void)state;
+    spec.r = 0.5;
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "ends:0 needs r"));
+    assert_null(d);
+    spec = spec_of("ends", 1, 16, 16);
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+    spec = spec_of("iid", 1, 16, 17);
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "dk and dv"));
+    spec = spec_of("iid", 1, 16, 16);
+    spec.r = -1;
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+    spec.r = NAN;
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+}
+
+static void init_windows(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 5, 16, 16);
+    struct scr_dataset *d;
+
+    (void)state;
+    spec.window.kind = SCR_WINDOW_INIT;
+    d = create(&spec, 1);
+    for (int h = 0; h < 5; h++)
+        assert_true(fabs(d->w[h] - (pow(255, h / 4.0) + 1)) < 1e-4);
+    assert_true(d->w[0] == 2.0f && d->w[4] == 256.0f);
+    scr_dataset_destroy(&d);
+    spec = spec_of("iid", 1, 16, 16);
+    spec.window.kind = SCR_WINDOW_INIT;
+    d = create(&spec, 1);
+    assert_true(d->w[0] == 2.0f);
+    scr_dataset_destroy(&d);
+}
+
+static void key_lengths(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 1, 100, 16);
+    struct scr_dataset *d;
+    int shorter = 0;
+
+    (void)state;
+    spec.problem.has_kv_len = true;
+    d = create(&spec, 1);
+    assert_int_equal(d->kv_len[0], 100);
+    scr_dataset_destroy(&d);
+    spec.ragged_kv_len = true;
+    d = create(&spec, 1);
+    assert_int_equal(d->kv_len[0], 75);
+    scr_dataset_destroy(&d);
+    spec.problem.batch = 8;
+    d = create(&spec, 1);
+    assert_int_equal(d->kv_len[0], 100);
+    for (int b = 1; b < 8; b++) {
+        assert_true(d->kv_len[b] >= 0 && d->kv_len[b] < 100);
+        shorter += d->kv_len[b] != d->kv_len[1];
+    }
+    assert_true(shorter > 0);
+    scr_dataset_destroy(&d);
+}
+
+/* The hash of each workload at one small shape; another value means other bytes for old seeds. */
+static void same_bytes(void **state)
+{
+    static const struct {
+        const char *workload;
+        scr_dtype dtype;
+        uint64_t hash;
+    } golden[] = {
+        {"iid", SCR_F32, 0x80c5a3952befaca5u},
+        {"iid", SCR_F16, 0x103ae7e2711c43dau},
+        {"iid", SCR_BF16, 0x60b35fa9fecdd8d2u},
+        {"planted:0.1x16", SCR_F32, 0xa9e9d7ceb4a8dd8du},
+        {"planted:0.0001x16", SCR_F32, 0x1235f98064129a7cu},
+        {"window", SCR_F32, 0x64b021dbb4e7f927u},
+        {"ends:0", SCR_F32, 0x897112a82f049194u},
+        {"ends:1", SCR_F32, 0x661f32566a1801deu},
+    };
+    int wrong = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof golden / sizeof golden[0]; i++) {
+        struct scr_dataset_spec spec = spec_of(golden[i].workload, 4, 300, 32);
+        struct scr_dataset *one, *four, *other;
+
+        spec.problem.batch = 2;
+        spec.problem.heads_kv = 2;
+        spec.problem.dtype = golden[i].dtype;
+        one = create(&spec, 1);
+        four = create(&spec, 4);
+        spec.seed = 2;
+        other = create(&spec, 1);
+        assert_memory_equal(one->q, four->q, one->q_bytes);
+        assert_memory_equal(one->k, four->k, one->k_bytes);
+        assert_memory_equal(one->v, four->v, one->v_bytes);
+        assert_true(one->hash == four->hash);
+        assert_true(one->hash != other->hash);
+        assert_memory_not_equal(one->k, other->k, one->k_bytes);
+        if (one->hash != golden[i].hash) {
+            print_message("%s %s: 0x%016llxu\n", golden[i].workload,
+                          scr_dtype_name(golden[i].dtype), (unsigned long long)one->hash);
+            wrong++;
+        }
+        scr_dataset_destroy(&one);
+        scr_dataset_destroy(&four);
+        scr_dataset_destroy(&other);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void hash_sees_every_byte(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 2, 16, 16);
+    struct scr_dataset *a, *b;
+
+    (void)state;
+    a = create(&spec, 1);
+    spec.r = 3;
+    b = create(&spec, 1);
+    assert_true(a->hash != b->hash);
+    scr_dataset_destroy(&b);
+    spec.r = 0;
+    spec.window.kind = SCR_WINDOW_INIT;
+    b = create(&spec, 1);
+    assert_true(a->hash != b->hash);
+    scr_dataset_destroy(&b);
+    spec.window.kind = SCR_WINDOW_AUTO;
+    spec.problem.has_kv_len = true;
+    b = create(&spec, 1);
+    assert_true(a->hash != b->hash);
+    scr_dataset_destroy(&a);
+    scr_dataset_destroy(&b);
+}
+
+/* A recorded trace of the test data as the spec of a dataset. */
+static struct scr_dataset_spec trace_spec(const char *file, int max_len)
+{
+    struct scr_dataset_spec s = {
+        .problem = {.q_pos0 = SCR_Q_POS0_DEFAULT, .causal = true, .dtype = SCR_F16}};
+    const char *folder = getenv("SCR_TEST_DATA");
+    char why[160] = "";
+
+    s.workload.kind = SCR_WORKLOAD_TRACE;
+    assert_non_null(folder);
+    snprintf(s.workload.path, sizeof s.workload.path, "%s/%s", folder, file);
+    if (scr_dataset_shape(&s.workload, max_len, &s.problem, why, sizeof why) != SCR_OK)
+        fail_msg("%s", why);
+    return s;
+}
+
+static void trace_slices(void **state)
+{
+    struct scr_dataset_spec spec = trace_spec("psi16_k16v64.safetensors", 0);
+    struct scr_dataset *whole, *part;
+    struct scr_densities found;
+
+    (void)state;
+    assert_int_equal(spec.problem.heads_q, 4);
+    assert_int_equal(spec.problem.len_q, 1024);
+    assert_int_equal(spec.problem.len_k, 1024);
+    assert_int_equal(spec.problem.dk, 16);
+    assert_int_equal(spec.problem.dv, 64);
+    whole = create(&spec, 2);
+    assert_true(whole->w[3] > 9868 && whole->w[3] < 9869);
+    found = densities(whole, 64);
+    assert_true(found.pairs_live > 0 && found.pairs_live < found.pairs_admissible);
+    /* The first tokens only: the same rows of every head. */
+    spec = trace_spec("psi16_k16v64.safetensors", 100);
+    assert_int_equal(spec.problem.len_k, 100);
+    part = create(&spec, 2);
+    for (int h = 0; h < 4; h++) {
+        assert_memory_equal((char *)part->q + h * 100 * 32, (char *)whole->q + h * 1024 * 32, 3200);
+        assert_memory_equal((char *)part->v + h * 100 * 128, (char *)whole->v + h * 1024 * 128,
+                            12800);
+    }
+    scr_dataset_destroy(&part);
+    /* Other storage: bf16 by way of f32. */
+    spec.problem.dtype = SCR_BF16;
+    spec.r = 3;
+    spec.window = (struct scr_window){SCR_WINDOW_VALUE, 7};
+    part = create(&spec, 2);
+    for (int i = 0; i < 1600; i++)
+        assert_int_equal(((uint16_t *)part->q)[i],
+                         scr_f32_to_bf16(scr_f16_to_f32(((uint16_t *)whole->q)[i])));
+    for (int h = 0; h < 4; h++)
+        assert_true(part->r[h] == 3.0f && part->w[h] == 7.0f);
+    scr_dataset_destroy(&part);
+    scr_dataset_destroy(&whole);
+    spec = trace_spec("d512_k64v64.safetensors", 0);
+    assert_int_equal(spec.problem.heads_q, 3);
+    assert_int_equal(spec.problem.len_q, 1000);
+    assert_int_equal(spec.problem.dk, 64);
+}
+
+/* A small trace in memory that tests spoil in one place each. */
+struct small {
+    float q[2 * 4 * 16], k[2 * 5 * 16], v[2 * 5 * 32], r[2], w[2];
+    struct scr_tensor tensors[5];
+};
+
+static void make_small(struct small *s)
+{
+    *s = (struct small){.r = {2, 3}, .w = {8, INFINITY}};
+    for (size_t i = 0; i < sizeof s->q / sizeof s->q[0]; i++)
+        s->q[i] = (float)i;
+    s->tensors[0] = (struct scr_tensor){"q", SCR_F32, 3, {2, 4, 16}, sizeof s->q, s->q};
+    s->tensors[1] = (struct scr_tensor){"k", SCR_F32, 3, {2, 5, 16}, sizeof s->k, s->k};
+    s->tensors[2] = (struct scr_tensor){"v", SCR_F32, 3, {2, 5, 32}, sizeof s->v, s->v};
+    s->tensors[3] = (struct scr_tensor){"r", SCR_F32, 1, {2}, sizeof s->r, s->r};
+    s->tensors[4] = (struct scr_tensor){"w", SCR_F32, 1, {2}, sizeof s->w, s->w};
+}
+
+/* Writes it, takes its shape, loads it; `expected` is part of the one line, or NULL for success. */
+static void try_small(const char *path, const struct small *s, const char *expected)
+{
+    struct scr_dataset_spec spec = {.problem = {.q_pos0 = SCR_Q_POS0_DEFAULT}};
+    struct scr_dataset *d = NULL;
+    char why[160] = "";
+    int status;
+
+    spec.workload.kind = SCR_WORKLOAD_TRACE;
+    strcpy(spec.workload.path, path);
+    assert_int_equal(scr_safetensors_write(path, s->tensors, 5, why, sizeof why), SCR_OK);
+    status = scr_dataset_shape(&spec.workload, 0, &spec.problem, why, sizeof why);
+    if (status == SCR_OK)
+        status = scr_dataset_create(&spec, 1, &d, why, sizeof why);
+    if (expected == NULL) {
+        if (status != SCR_OK)
+            fail_msg("%s", why);
+    } else {
+        assert_int_equal(status, SCR_ERR_INVALID);
+        assert_null(d);
+        if (strstr(why, expected) == NULL || strchr(why, '\n') != NULL)
+            fail_msg("'%s' does not say '%s'", why, expected);
+    }
+    scr_dataset_destroy(&d);
+}
+
+static void bad_traces(void **state)
+{
+    char path[] = "/tmp/scr-test-XXXXXX";
+    struct small s;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    make_small(&s);
+    try_small(path, &s, NULL);
+    s.tensors[1].dims[0] = s.tensors[2].dims[0] = 1; /* grouped heads */
+    s.tensors[1].bytes /= 2;
+    s.tensors[2].bytes /= 2;
+    try_small(path, &s, NULL);
+    make_small(&s);
+    for (int i = 0; i < 3; i++) { /* the same as [B,H,T,d] with a batch of 2 and one head */
+        struct scr_tensor *t = &s.tensors[i];
+
+        t->n_dims = 4;
+        t->dims[3] = t->dims[2];
+        t->dims[2] = t->dims[1];
+        t->dims[1] = 1;
+    }
+    s.tensors[3].dims[0] = s.tensors[4].dims[0] = 1;
+    s.tensors[3].bytes = s.tensors[4].bytes = 4;
+    try_small(path, &s, NULL);
+
+    make_small(&s);
+    s.q[77] = NAN;
+    try_small(path, &s, "q holds a NaN or an infinity, in token 0 of head 1");
+    make_small(&s);
+    s.v[33] = -INFINITY;
+    try_small(path, &s, "v holds a NaN or an infinity, in token 1 of head 0");
+    make_small(&s);
+    s.r[1] = 0;
+    try_small(path, &s, "r of head 1 is 0");
+    make_small(&s);
+    s.r[0] = INFINITY;
+    try_small(path, &s, "r of head 0 is inf");
+    make_small(&s);
+    s.w[0] = NAN;
+    try_small(path, &s, "w of head 0 is");
+    make_small(&s);
+    s.w[0] = -1;
+    try_small(path, &s, "w of head 0 is -1");
+    make_small(&s);
+    strcpy(s.tensors[2].name, "values");
+    try_small(path, &s, "no tensor 'v'");
+    make_small(&s);
+    s.tensors[1].n_dims = 2;
+    s.tensors[1].dims[0] = 10;
+    s.tensors[1].dims[1] = 16;
+    try_small(path, &s, "k has 2 dimensions");
+    make_small(&s);
+    s.tensors[1].dims[1] = 10;
+    s.tensors[1].dims[2] = 8;
+    try_small(path, &s, "k has 10 tokens, v has 5");
+    make_small(&s);
+    s.tensors[0].dims[1] = 8;
+    s.tensors[0].dims[2] = 8;
+    try_small(path, &s, "q has head dim 8, k has 16");
+    make_small(&s);
+    s.tensors[0].dims[1] = s.tensors[1].dims[1] = 0;
+    s.tensors[0].bytes = s.tensors[1].bytes = 0;
+    try_small(path, &s, "dimension of 0");
+    make_small(&s);
+    s.tensors[2].dims[1] = 10;
+    s.tensors[2].dims[2] = 16;
+    s.tensors[1].dims[0] = 1;
+    s.tensors[1].dims[1] = 10;
+    try_small(path, &s, "heads");
+    make_small(&s);
+    s.tensors[3].dims[0] = 1;
+    s.tensors[3].bytes = 4;
+    try_small(path, &s, "r must have shape [2]");
+    make_small(&s);
+    s.tensors[2].dims[1] = s.tensors[1].dims[1] = 5;
+    s.tensors[2].dims[2] = 24;
+    s.tensors[2].bytes = 2 * 5 * 24 * 4;
+    try_small(path, &s, "dk and dv must be");
+    unlink(path);
+}
+
+/* Finite in f32, infinite in f16. */
+static void narrowing(void **state)
+{
+    char path[] = "/tmp/scr-test-XXXXXX";
+    struct scr_dataset_spec spec = {.problem = {.q_pos0 = SCR_Q_POS0_DEFAULT, .dtype = SCR_F16}};
+    struct scr_dataset *d;
+    struct small s;
+    char why[160];
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    make_small(&s);
+    s.k[0] = 1e6f;
+    spec.workload.kind = SCR_WORKLOAD_TRACE;
+    strcpy(spec.workload.path, path);
+    assert_int_equal(scr_safetensors_write(path, s.tensors, 5, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_dataset_shape(&spec.workload, 0, &spec.problem, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_dataset_create(&spec, 1, &d, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "k holds a NaN or an infinity"));
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(philox),          cmocka_unit_test(workload_notation),
+        cmocka_unit_test(window_notation), cmocka_unit_test(iid_distribution),
+        cmocka_unit_test(planted_density), cmocka_unit_test(planted_runs),
+        cmocka_unit_test(ends_and_window), cmocka_unit_test(refused_specs),
+        cmocka_unit_test(init_windows),    cmocka_unit_test(key_lengths),
+        cmocka_unit_test(same_bytes),      cmocka_unit_test(hash_sees_every_byte),
+        cmocka_unit_test(trace_slices),    cmocka_unit_test(bad_traces),
+        cmocka_unit_test(narrowing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "plot.h"
+
+#include <screening/error.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A device name that would break a script that did not quote it. */
+#define DEVICE_NAME "Test_GPU @ 2'GHz {x}^2 `ls`"
+
+struct fixture {
+    char dir[64];
+    struct scr_plot_summary summary;
+    char why[512];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return -1;
+    strcpy(t->dir, "/tmp/scr-plot-XXXXXX");
+    *state = t;
+    return mkdtemp(t->dir) == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const names[] = {"tile_density-cuda_0", "tile_density-ref_0", "pair_density",
+                                        "seq_latency-cuda_0", "seq_latency-ref_0"};
+    static const char *const exts[] = {"dat", "gp", "svg", "png"};
+    struct fixture *t = *state;
+    char path[256];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        for (size_t e = 0; e < 4; e++) {
+            snprintf(path, sizeof path, "%s/plots/%s.%s", t->dir, names[i], exts[e]);
+            unlink(path);
+        }
+    snprintf(path, sizeof path, "%s/plots", t->dir);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/rows.jsonl", t->dir);
+    unlink(path);
+    rmdir(t->dir);
+    free(t);
+    return 0;
+}
+
+static void write_rows(const struct fixture *t, const char *text)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/rows.jsonl", t->dir);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* One row; `extra` comes last and so replaces what stands before it. */
+static char *add_row(char *at, const char *extra)
+{
+    return at + sprintf(at,
+                        "{\"status\":\"ok\",\"device\":\"cuda:0\",\"device_name\":\"" DEVICE_NAME
+                        "\",\"kernel\":\"tile-skip\",\"dtype\":\"f16\",\"batch\":1,\"heads\":8,"
+                        "\"kv_heads\":8,\"seq_q\":1024,\"seq_k\":1024,\"dk\":64,\"dv\":64,"
+                        "\"causal\":true,\"tile_q\":64,\"tile_k\":64,\"skip\":\"tile\",\"r\":16,"
+                        "\"window\":\"inf\",\"workload\":\"planted:0.1x64\",\"t_median_ns\":2000,"
+                        "\"t_ci_lo_ns\":1900,\"t_ci_hi_ns\":2100,\"pairs_admissible\":1000,"
+                        "\"pairs_live\":100,\"tiles_admissible\":100,\"tiles_live\":20,"
+                        "\"speedup_vs_masked\":2.5%s}\n",
+                        extra);
+}
+
+/* The text of plots/NAME.EXT, to be freed; NULL if there is no such file. */
+static char *read_plot(const struct fixture *t, const char *name_ext)
+{
+    char path[256];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/plots/%s", t->dir, name_ext);
+    f = fopen(path, "r");
+    if (f == NULL)
+        return NULL;
+    if (getdelim(&text, &size, '\0', f) < 0) {
+        free(text);
+        text = NULL;
+    }
+    fclose(f);
+    return text;
+}
+
+static void assert_plot_has(const struct fixture *t, const char *name_ext, const char *wanted)
+{
+    char *text = read_plot(t, name_ext);
+
+    assert_non_null(text);
+    if (strstr(text, wanted) == NULL)
+        fail_msg("%s has no '%s':\n%s", name_ext, wanted, text);
+    free(text);
+}
+
+static void assert_plot_lacks(const struct fixture *t, const char *name_ext, const char *unwanted)
+{
+    char *text = read_plot(t, name_ext);
+
+    assert_non_null(text);
+    if (strstr(text, unwanted) != NULL)
+        fail_msg("%s has '%s':\n%s", name_ext, unwanted, text);
+    free(text);
+}
+
+/* Data and scripts do not need gnuplot. */
+static void plot_data(struct fixture *t)
+{
+    int status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
+
+    if (status != SCR_OK && status != SCR_ERR_NOT_FOUND)
+        fail_msg("%d: %s", status, t->why);
+}
+
+static void test_writes_all(void **state)
+{
+    struct fixture *t = *state;
+    char rows[4096], *at = rows;
+    int status;
+
+    at = add_row(at, "");
+    at = add_row(at, ",\"workload\":\"ends:0\",\"tiles_live\":0,\"pairs_live\":0");
+    at = add_row(at, ",\"device\":\"ref:0\",\"t_ci_lo_ns\":null,\"t_ci_hi_ns\":null");
+    write_rows(t, rows);
+    status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
+    assert_int_equal(t->summary.n_drawn, 5);
+    assert_int_equal(t->summary.n_left_out, 0);
+    assert_string_equal(t->summary.drawn[0], "tile_density-cuda_0");
+    assert_plot_has(t, "tile_density-cuda_0.dat",
+                    "# planted, runs of 64, skip=tile\n"
+                    "# tile_density\tspeedup_vs_masked\tlo\thi\tpair_density\tt_median_ns\ttile\t"
+                    "workload\n"
+                    "0.2\t2.5\t2.38095\t2.63158\t0.1\t2000\t64x64\tplanted:0.1x64\n");
+    assert_plot_has(t, "tile_density-cuda_0.dat", "\n0\t2.5\t");
+    assert_plot_has(t, "seq_latency-ref_0.dat", "\n1024\t2\t2\t2\t64x64\tplanted:0.1x64\n");
+    if (status == SCR_ERR_NOT_FOUND) {
+        print_message("gnuplot is not installed\n");
+        skip();
+    }
+    if (status != SCR_OK)
+        fail_msg("%d: %s", status, t->why);
+    assert_plot_has(t, "tile_density-cuda_0.svg", "GHz {x}^2 `ls` (cuda:0)");
+    for (int i = 0; i < t->summary.n_drawn; i++) {
+        char path[256];
+        struct stat st;
+
+        snprintf(path, sizeof path, "%s/plots/%s.png", t->dir, t->summary.drawn[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(st.st_size > 1000);
+    }
+}
+
+static void test_draws_like_with_like(void **state)
+{
+    struct fixture *t = *state;
+    char rows[8192], *at = rows;
+
+    at = add_row(at, "");
+    at = add_row(at, ",\"workload\":\"planted:0.2x64\"");
+    /* the same configuration with other tiles: one slower, one faster */
+    at = add_row(at, ",\"speedup_vs_masked\":1.5,\"tile_q\":16");
+    at = add_row(at, ",\"speedup_vs_masked\":3.5,\"tile_q\":32");
+    at = add_row(at, ",\"dtype\":\"f32\",\"speedup_vs_masked\":7.5");
+    at = add_row(at, ",\"status\":\"wrong\",\"speedup_vs_masked\":8.5");
+    at = add_row(at, ",\"speedup_vs_masked\":null");
+    at = add_row(at, ",\"tiles_live\":101,\"speedup_vs_masked\":9.5");
+    at = add_row(at, ",\"workload\":\"trace:data/some.safetensors\",\"dk\":16");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_plot_has(t, "tile_density-cuda_0.dat", "\n0.2\t3.5\t");
+    assert_plot_has(t, "tile_density-cuda_0.dat", "# trace some, skip=tile\n");
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t1.5\t");
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t7.5\t");
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t8.5\t");
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t9.5\t");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "subtitle2 = 'f16, dk 64");
+    /* tile density by tile: all sizes stay */
+    assert_plot_has(t, "pair_density.dat", "# tile 16x64, planted, runs of 64\n");
+    assert_plot_has(t, "pair_density.dat", "# tile 32x64, planted, runs of 64\n");
+}
+
+static void test_torn_and_malformed_lines(void **state)
+{
+    struct fixture *t = *state;
+    char rows[4096], *at = rows;
+
+    at = add_row(at, "");
+    strcpy(at, "\n{\"status\":\"ok\",\"dev");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_int_equal(t->summary.n_drawn, 3);
+
+    strcat(at, "\n");
+    write_rows(t, rows);
+    assert_int_equal(scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why), SCR_ERR_INVALID);
+    assert_non_null(strstr(t->why, "rows.jsonl:3:"));
+
+    strcpy(at, "[1]\n");
+    write_rows(t, rows);
+    assert_int_equal(scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why), SCR_ERR_INVALID);
+    assert_non_null(strstr(t->why, "rows.jsonl:2: not a JSON object"));
+}
+
+static void test_nothing_to_draw(void **state)
+{
+    struct fixture *t = *state;
+
+    assert_int_equal(scr_plot_dir(t->dir, NULL, t->why, sizeof t->why), SCR_ERR_INVALID);
+    assert_non_null(strstr(t->why, "rows.jsonl"));
+    write_rows(t, "");
+    assert_int_equal(scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why), SCR_OK);
+    assert_int_equal(t->summary.n_drawn, 0);
+    assert_int_equal(t->summary.n_left_out, 3);
+    assert_string_equal(t->summary.left_out[1], "pair_density: no row to draw");
+}
+
+static void test_without_gnuplot(void **state)
+{
+    struct fixture *t = *state;
+    const char *path = getenv("PATH");
+    char *saved = strdup(path != NULL ? path : "");
+    char rows[2048];
+    int status;
+
+    assert_non_null(saved);
+    add_row(rows, "");
+    write_rows(t, rows);
+    setenv("PATH", t->dir, 1);
+    status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
+    setenv("PATH", saved, 1);
+    free(saved);
+    assert_int_equal(status, SCR_ERR_NOT_FOUND);
+    assert_non_null(strstr(t->why, "gnuplot is not installed"));
+    assert_int_equal(t->summary.n_drawn, 3);
+    assert_plot_has(t, "seq_latency-cuda_0.gp", "name = 'seq_latency-cuda_0'\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_writes_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_draws_like_with_like, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_torn_and_malformed_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_to_draw, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_without_gnuplot, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
