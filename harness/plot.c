@@ -93,27 +93,33 @@ static void short_workload(const char *workload, char *out, size_t size)
     cut(out, 26);
 }
 
-/* The workload without its density, which is what varies along a line. */
-static void set_family(const char *workload, struct label *out)
+/* The workload without its density, which is what varies along a line, and any finite window. */
+static void set_family(const struct scr_plot_row *r, struct label *out)
 {
     static const char *const plain[] = {"window", "iid", "ends"};
+    const char *workload = r->workload;
     size_t length = strcspn(workload, ":");
-    const char *run;
+    const char *run = strchr(workload, 'x');
+    char window[32] = "";
 
-    if (strncmp(workload, "planted", length) == 0 && length == 7) {
-        run = strchr(workload, 'x');
-        out->rank = run != NULL ? 10000 - atoi(run + 1) : 10000 - 64;
-        snprintf(out->text, sizeof out->text, "planted, runs of %d", 10000 - out->rank);
-        return;
-    }
+    if (strcmp(r->window, "inf") != 0 && strcmp(r->window, "null") != 0 && r->window[0] != '\0')
+        snprintf(window, sizeof window, ", w %s", r->window);
     out->rank = 20000;
-    for (int i = 0; i < 3; i++)
-        if (strlen(plain[i]) == length && strncmp(workload, plain[i], length) == 0)
-            out->rank = 11000 + i;
-    if (is_trace(workload))
+    if (is_trace(workload)) {
         short_workload(workload, out->text, sizeof out->text);
-    else
-        snprintf(out->text, sizeof out->text, "%.*s", (int)(length < 30 ? length : 30), workload);
+    } else if (length == 7 && strncmp(workload, "planted", length) == 0) {
+        int tokens = run != NULL ? atoi(run + 1) : 64;
+
+        out->rank = 10000 - tokens;
+        snprintf(out->text, sizeof out->text, "planted, runs of %d%s", tokens, window);
+    } else {
+        for (int i = 0; i < 3; i++) {
+            if (strlen(plain[i]) == length && strncmp(workload, plain[i], length) == 0)
+                out->rank = 11000 + i;
+        }
+        snprintf(out->text, sizeof out->text, "%.*s%s", (int)(length < 20 ? length : 20), workload,
+                 window);
+    }
 }
 
 /* dtype, dims, batch, heads, mask: what must agree in any comparison. Returns the length. */
@@ -161,7 +167,7 @@ static bool tile_density_point(struct point *p)
     set_interval(p, p->y * r->t_median_ns / r->t_ci_hi_ns, p->y * r->t_median_ns / r->t_ci_lo_ns);
     p->mark.rank = strcmp(r->skip, "tile") == 0 ? 1 : 2;
     snprintf(p->mark.text, sizeof p->mark.text, "skip=%s", p->mark.rank == 1 ? "tile" : "slice");
-    set_family(r->workload, &p->colour);
+    set_family(r, &p->colour);
     set_shape_group(p);
     return true;
 }
@@ -190,7 +196,7 @@ static bool pair_density_point(struct point *p)
     set_interval(p, p->y, p->y);
     p->colour.rank = (int)fmin(r->tile_q * r->tile_k, 1e9);
     snprintf(p->colour.text, sizeof p->colour.text, "tile %gx%g", r->tile_q, r->tile_k);
-    set_family(r->workload, &p->mark);
+    set_family(r, &p->mark);
     set_shape_group(p);
     return true;
 }

@@ -17,6 +17,12 @@ static const struct scr_preset_line quick[] = {
      "planted:0.01x64 window=inf seq=8192 heads=8 dtype=bf16 kernel=masked-dense,tile-skip"},
     {SCR_ON_GPU, "workload=planted:0.2x4,planted:0.05x4,planted:0.01x4,planted:0.001x4 window=inf "
                  "seq=8192 heads=8 dtype=bf16 kernel=masked-dense,tile-skip"},
+    /* The same data through smaller and larger tiles: how much of the sparsity is usable. */
+    {SCR_ON_CPU, "workload=planted:0.2x64,planted:0.02x64,planted:0.05x4,planted:0.001x4,iid "
+                 "window=inf seq=2048 kernel=tile-skip skip=tile tile=16x16,128x128"},
+    {SCR_ON_GPU, "workload=planted:0.2x64,planted:0.02x64,planted:0.05x4,planted:0.001x4,iid "
+                 "window=inf seq=8192 heads=8 dtype=bf16 kernel=tile-skip skip=tile "
+                 "tile=16x16,128x128"},
     /* Length against time, as a model starts out. */
     {SCR_ON_CPU, "workload=iid window=init seq=256:4096:*2 skip=none,tile"},
     {SCR_ON_GPU, "workload=iid window=init seq=256:16384:*2 heads=8 dtype=bf16 skip=none,tile"},

@@ -265,8 +265,7 @@ int scr_config_resolve(const scr_device_info *info, const scr_problem *p, scr_co
     return status;
 }
 
-/* name is an item of the comma list. */
-static bool in_list(const char *list, const char *name)
+bool scr_list_has(const char *list, const char *name)
 {
     size_t n = strlen(name);
 
@@ -296,7 +295,7 @@ static int enumerate_from(const scr_device_info *info, const scr_problem *p,
         return scr_config_resolve(info, p, &next, NULL, 0) == SCR_OK ? fn(user, &next) : SCR_OK;
     }
     fixed = scr_config_get(c, t->name, INT32_MIN) != INT32_MIN;
-    if (fixed || !in_list(free_params, t->name))
+    if (fixed || !scr_list_has(free_params, t->name))
         return enumerate_from(info, p, d, free_params, index + 1, c, fn, user);
     for (int i = 0; i < t->n_values && status == SCR_OK; i++) {
         next = *c;

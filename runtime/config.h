@@ -22,4 +22,7 @@ void scr_env_set_tunables(struct scr_decl_env *env, const struct scr_kernel_decl
 /* The constraints of decl hold and every step fits the device's group and local-memory limits. */
 bool scr_decl_fits(const struct scr_kernel_decl *decl, const struct scr_decl_env *env);
 
+/* name is an item of a comma list; every name is in the list NULL. */
+bool scr_list_has(const char *list, const char *name);
+
 #endif

@@ -74,22 +74,6 @@ int scr_context_add_device(scr_context *ctx, const scr_device_info *info)
     return SCR_OK;
 }
 
-static bool wanted(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-
-    if (list == NULL)
-        return true;
-    for (const char *s = list; *s != '\0';) {
-        size_t len = strcspn(s, ",");
-
-        if (len == n && strncmp(s, name, n) == 0)
-            return true;
-        s += len + (s[len] == ',');
-    }
-    return false;
-}
-
 int scr_context_create(const scr_context_options *options, scr_context **out)
 {
     static const scr_context_options none;
@@ -109,7 +93,7 @@ int scr_context_create(const scr_context_options *options, scr_context **out)
     for (int i = 0; i < N_BACKENDS && status == SCR_OK; i++) {
         struct loaded *l = &ctx->loaded[i];
 
-        if (!wanted(options->backends, backends[i]->name)) {
+        if (!scr_list_has(options->backends, backends[i]->name)) {
             snprintf(l->note, sizeof l->note, "not asked for");
             continue;
         }
