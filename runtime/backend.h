@@ -27,9 +27,10 @@ int scr_context_add_device(scr_context *ctx, const scr_device_info *info);
 struct scr_device {
     scr_context *ctx;
     const struct scr_backend *backend;
-    const scr_device_info *info; /* owned by the context */
-    void *backend_ctx;           /* what load() returned */
-    void *impl;                  /* the backend's own */
+    const scr_device_info *info;  /* owned by the context */
+    void *backend_ctx;            /* what load() returned */
+    void *impl;                   /* the backend's own */
+    struct scr_program *programs; /* compiled so far, newest first; kept until the device closes */
 };
 
 struct scr_buffer {
@@ -43,6 +44,8 @@ struct scr_program {
     scr_device *dev;
     const struct scr_kernel_decl *decl;
     void *impl;
+    char *key; /* the defines it was compiled with */
+    struct scr_program *next;
 };
 
 /* One step of a run. */

@@ -3,6 +3,7 @@
 #include "backend.h"
 
 #include "config.h"
+#include "program.h"
 #include "scr_features.h"
 
 #include <stdarg.h>
@@ -183,6 +184,7 @@ void scr_device_close(scr_device **pdev)
 {
     if (*pdev == NULL)
         return;
+    scr_programs_destroy(*pdev);
     (*pdev)->backend->close(*pdev);
     free(*pdev);
     *pdev = NULL;

@@ -2,6 +2,7 @@
 /* Plans: a resolved configuration, its compiled program and its launch geometry. */
 #include "backend.h"
 #include "config.h"
+#include "program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,7 @@ struct scr_plan {
     scr_device *dev;
     scr_problem problem;
     scr_config config;
-    struct scr_program program;
-    bool compiled;
+    struct scr_program *program; /* the device's */
     bool ran;
     scr_buffer *workspace;
     scr_buffer *counters;
@@ -21,14 +21,12 @@ struct scr_plan {
 
 enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40 };
 
-static int compile(scr_plan *plan, unsigned flags)
+static int compile(scr_plan *plan, const struct scr_kernel_decl *d, unsigned flags)
 {
-    const struct scr_kernel_decl *d = plan->program.decl;
     const scr_problem *p = &plan->problem;
     char text[MAX_DEFINES][DEFINE_CHARS];
     const char *defines[MAX_DEFINES + 1];
     int n = 0;
-    int status;
 
     snprintf(text[n++], DEFINE_CHARS, "DK=%d", (int)p->dk);
     snprintf(text[n++], DEFINE_CHARS, "DV=%d", (int)p->dv);
@@ -42,15 +40,12 @@ static int compile(scr_plan *plan, unsigned flags)
     for (int i = 0; i < n; i++)
         defines[i] = text[i];
     defines[n] = NULL;
-    status = plan->dev->backend->program_create(&plan->program, defines);
-    plan->compiled = status == SCR_OK;
-    return status;
+    return scr_program_get(plan->dev, d, defines, &plan->program);
 }
 
-static void set_launches(scr_plan *plan, const struct scr_decl_env *env)
+static void set_launches(scr_plan *plan, const struct scr_kernel_decl *d,
+                         const struct scr_decl_env *env)
 {
-    const struct scr_kernel_decl *d = plan->program.decl;
-
     plan->run.n_launches = d->n_steps;
     for (int i = 0; i < d->n_steps; i++) {
         struct scr_launch *l = &plan->run.launches[i];
@@ -72,6 +67,7 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
 {
     const char *invalid = "";
     char why[160] = "";
+    const struct scr_kernel_decl *decl;
     struct scr_decl_env env;
     scr_plan *plan;
     size_t workspace;
@@ -94,16 +90,14 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
         scr_log(dev->ctx, SCR_LOG_ERROR, "%s", why);
         goto fail;
     }
-    plan->program.dev = dev;
-    plan->program.decl =
-        scr_decl_find(dev->info->backend, plan->config.kernel, plan->config.variant);
+    decl = scr_decl_find(dev->info->backend, plan->config.kernel, plan->config.variant);
     scr_env_init(&env, dev->info, &plan->problem, plan->config.skip);
-    scr_env_set_tunables(&env, plan->program.decl, &plan->config);
-    set_launches(plan, &env);
-    status = compile(plan, flags);
+    scr_env_set_tunables(&env, decl, &plan->config);
+    set_launches(plan, decl, &env);
+    status = compile(plan, decl, flags);
     if (status != SCR_OK)
         goto fail;
-    workspace = plan->program.decl->workspace(&env);
+    workspace = decl->workspace(&env);
     if (workspace != 0) {
         status = scr_buffer_create(dev, workspace, &plan->workspace);
         if (status != SCR_OK)
@@ -143,8 +137,6 @@ void scr_plan_destroy(scr_plan **pplan)
         return;
     scr_buffer_destroy(&plan->workspace);
     scr_buffer_destroy(&plan->counters);
-    if (plan->compiled)
-        plan->dev->backend->program_destroy(&plan->program);
     free(plan);
     *pplan = NULL;
 }
@@ -196,7 +188,7 @@ int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns)
         if (status != SCR_OK)
             return status;
     }
-    status = plan->dev->backend->run(&plan->program, &run, ns);
+    status = plan->dev->backend->run(plan->program, &run, ns);
     plan->ran = status == SCR_OK;
     return status;
 }
