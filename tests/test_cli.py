@@ -92,7 +92,7 @@ class Files(unittest.TestCase):
 
     def test_sweep_and_repro(self):
         out = self.path("r")
-        p = run("--sweep", *SMALL, "--out", out, "--format", "table,csv")
+        p = run("--sweep", *SMALL, "-a", "tile=auto", "--out", out, "--format", "table,csv")
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertIn("vs masked", p.stdout)
         with open(os.path.join(out, "rows.jsonl"), encoding="utf-8") as f:
