@@ -26,12 +26,12 @@ struct scr_decl_env {
     long CAUSAL; /* 0 or 1 */
     long SKIP;   /* enum scr_skip */
     /* the device */
-    long SM;           /* CUDA compute capability times ten, 0 elsewhere */
-    long IS_CPU;       /* 0 or 1 */
-    long UNITS;        /* compute units */
-    long LOCAL_MEM;    /* bytes a work-group may use */
-    long MAX_GROUP;    /* work-items a work-group may have */
-    long HAS_FP16;     /* 0 or 1 */
+    long SM;            /* CUDA compute capability times ten, 0 elsewhere */
+    long IS_CPU;        /* 0 or 1 */
+    long UNITS;         /* compute units */
+    long LOCAL_MEM;     /* bytes a work-group may use */
+    long MAX_GROUP;     /* work-items a work-group may have */
+    long HAS_FP16;      /* 0 or 1 */
     long HAS_SUBGROUPS; /* 0 or 1 */
     /* values of the kernel's tunables, in the order of its declaration */
     long tunable[SCR_MAX_TUNABLES];
@@ -104,8 +104,8 @@ struct scr_kernel_decl {
     scr_host_kernel host; /* ref only */
     int n_tunables;
     struct scr_tunable tunables[SCR_MAX_TUNABLES];
-    bool (*supports)(const struct scr_decl_env *env); /* problem and device, tunables not read */
-    bool (*valid)(const struct scr_decl_env *env);    /* constraints among the tunables */
+    bool (*supports)(const struct scr_decl_env *env);    /* problem and device, tunables not read */
+    bool (*valid)(const struct scr_decl_env *env);       /* constraints among the tunables */
     size_t (*workspace)(const struct scr_decl_env *env); /* bytes of device memory */
     int n_steps;
     struct scr_kernel_step steps[SCR_MAX_STEPS];

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn kernel files into C: their sources as strings, their `@` lines as struct scr_kernel_decl.
 
-Usage: generate.py OUT.c KERNEL_FILE...     (paths of kernel files relative to this folder)
+Usage: generate.py OUT.c OUT.d KERNEL_FILE...     (paths of kernel files relative to this folder)
+
+OUT.d is a make-style list of everything that was read, so that a change to an included file counts.
 
 The grammar of the `@` lines is in CONTRIBUTING.md, "Add a kernel". A line that cannot be understood
 stops the build with its file and number.
@@ -17,6 +19,8 @@ ENV_NAMES = set(
     LOCAL_MEM MAX_GROUP HAS_FP16 HAS_SUBGROUPS""".split())
 FUNCTIONS = {"ceil_div", "max", "min", "round_up"}
 CONSTANTS = {"F32": "0", "F16": "1", "BF16": "2"}
+KERNELS = ("dense", "masked-dense", "tile-skip")
+BACKENDS = ("ref", "opencl", "cuda")
 ONCE = ("kernel", "variant", "backend", "summary", "workspace", "host")
 MAX_TUNABLES, MAX_VALUES, MAX_STEPS = 12, 12, 4
 
@@ -58,6 +62,13 @@ def expression(text, tunables, where):
         if word in FUNCTIONS:
             return f"scr_{word}"
         raise DeclError(f"{where}: unknown name '{word}' in '{text}'")
+    depth = 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        if depth < 0:
+            break
+    if depth != 0 or re.search(r"[^\w\s()+\-*/%<>=!&|?:,~^]", text):
+        raise DeclError(f"{where}: '{text}' is not an expression")
     return re.sub(r"[A-Za-z_][A-Za-z_0-9]*", name, text)
 
 
@@ -98,11 +109,17 @@ def parse(path):
     for key in ("kernel", "variant", "backend", "summary"):
         if key not in d:
             raise DeclError(f"kernels/{path}: no @{key}")
+    for key, known in (("kernel", KERNELS), ("backend", BACKENDS)):
+        if d[key] not in known:
+            raise DeclError(f"{d[key + '_where']}: @{key} is one of {', '.join(known)}")
     if d["backend"] == "ref":
-        if "host" not in d:
-            raise DeclError(f"kernels/{path}: no @host")
-    elif not d["steps"]:
-        raise DeclError(f"kernels/{path}: no @step")
+        if "host" not in d or d["steps"]:
+            raise DeclError(f"kernels/{path}: a ref kernel has @host and no @step")
+    elif not d["steps"] or "host" in d:
+        raise DeclError(f"kernels/{path}: no @step, or @host outside ref")
+    names = [t[0] for t in d["tunables"]]
+    if len(set(names)) != len(names):
+        raise DeclError(f"kernels/{path}: a tunable is declared twice")
     if len(d["tunables"]) > MAX_TUNABLES or len(d["steps"]) > MAX_STEPS:
         raise DeclError(f"kernels/{path}: too many tunables or steps")
     return d
@@ -115,12 +132,13 @@ def fnv1a(data):
     return h
 
 
+def quoted(text):
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
 def c_string(text):
-    out = []
-    for line in text.split("\n"):
-        escaped = line.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
-        out.append(f'    "{escaped}\\n"')
-    return "\n".join(out)
+    return "\n".join(f'    {quoted(line)[:-1]}\\n"' for line in text.split("\n"))
 
 
 def source_text(d):
@@ -135,9 +153,11 @@ def emit(d, index, out):
     fn = lambda kind, name, args, body: out.append(
         f"static {kind} {p}_{name}(const struct scr_decl_env *e{args})\n"
         f"{{\n    (void)e;\n{body}}}\n")
-    conj = lambda items: " && ".join(f"({expression(t, names, w)})" for t, w in items) or "true"
-    fn("bool", "supports", "", f"    return {conj(d['when'])};\n")
-    fn("bool", "valid", "", f"    return {conj(d['require'])};\n")
+    def conj(items, known):
+        return " && ".join(f"({expression(t, known, w)})" for t, w in items) or "true"
+
+    fn("bool", "supports", "", f"    return {conj(d['when'], [])};\n")
+    fn("bool", "valid", "", f"    return {conj(d['require'], names)};\n")
     work = expression(d["workspace"], names, d["workspace_where"]) if "workspace" in d else "0"
     fn("size_t", "workspace", "", f"    return (size_t)({work});\n")
     for s, step in enumerate(d["steps"]):
@@ -160,7 +180,7 @@ def emit(d, index, out):
     else:
         out.append(f"static const char {p}_source[] =\n{c_string(source)};\n")
     tunables = "".join(
-        f'        {{"{n}", "{h}", {v}, {len(vs)}, {{{", ".join(map(str, vs))}}}}},\n'
+        f'        {{"{n}", {quoted(h)}, {v}, {len(vs)}, {{{", ".join(map(str, vs))}}}}},\n'
         for n, v, vs, h in d["tunables"])
     steps = "".join(
         f'        {{"{s["entry"]}", {p}_s{i}_groups, {p}_s{i}_group, {p}_s{i}_local}},\n'
@@ -170,7 +190,7 @@ def emit(d, index, out):
         f'        .backend = "{d["backend"]}",',
         f'        .kernel = "{d["kernel"]}",',
         f'        .variant = "{d["variant"]}",',
-        f'        .summary = "{d["summary"]}",',
+        f'        .summary = {quoted(d["summary"])},',
         f'        .file = "{d["file"]}",',
         f'        .source = {"NULL" if d["backend"] == "ref" else p + "_source"},',
         f'        .source_hash = 0x{fnv1a(source.encode()):016x}u,',
@@ -199,9 +219,13 @@ def split_top(text):
 
 
 def main():
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    decls = [parse(path) for path in sys.argv[2:]]
+    decls = [parse(path) for path in sys.argv[3:]]
+    keys = [(d["backend"], d["kernel"], d["variant"]) for d in decls]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise DeclError(f"{'/'.join(key)} is declared by two files")
     out = [
         "/* Generated by kernels/generate.py. */",
         '#include "decl.h"\n',
@@ -214,6 +238,9 @@ def main():
                "    sizeof scr_kernel_decls / sizeof scr_kernel_decls[0];")
     with open(sys.argv[1], "w", encoding="utf-8") as f:
         f.write("\n".join(out) + "\n")
+    read = sorted({os.path.join(ROOT, file) for d in decls for file, _, _ in d["lines"]})
+    with open(sys.argv[2], "w", encoding="utf-8") as f:
+        f.write(f"{sys.argv[1]}: " + " ".join(p.replace(" ", "\\ ") for p in read) + "\n")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ static bool try_file(struct scr_nvrtc *nvrtc, const char *path, char *why, size_
 
 static bool try_names(struct scr_nvrtc *nvrtc, const char *folder, char *why, size_t why_size)
 {
-    static const char *const names[] = {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"};
+    static const char *const names[] = {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12",
+                                        "libnvrtc.so.11.2"};
     char path[PATH_MAX];
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -453,6 +453,23 @@ static void log_build(const struct scr_program *prog, cl_program program, int le
     free(text);
 }
 
+/*
+ * The language to compile as: 1.2 is what every device has; subgroups belong to 2.0 and later,
+ * which some compilers insist on.
+ */
+static const char *language(const struct cl_dev *d, bool subgroups)
+{
+    char version[128];
+    int major = 1;
+
+    if (!subgroups)
+        return "CL1.2";
+    device_text(d->cl, d->device, CL_DEVICE_OPENCL_C_VERSION, version, sizeof version);
+    if (sscanf(version, "OpenCL C %d", &major) != 1 || major < 2)
+        return "CL1.2";
+    return major == 2 ? "CL2.0" : "CL3.0";
+}
+
 /* Builds with the given feature macros. *out is NULL unless SCR_OK is returned. */
 static int build(const struct scr_program *prog, const char *const *defines, bool fp16,
                  bool subgroups, int level, cl_program *out)
@@ -461,8 +478,8 @@ static int build(const struct scr_program *prog, const char *const *defines, boo
     const char *source = prog->decl->source;
     char options[1024];
     int n = snprintf(options, sizeof options,
-                     "-cl-std=CL1.2 -DSCR_IS_CPU=%d -DSCR_HAS_FP16=%d -DSCR_HAS_SUBGROUPS=%d",
-                     prog->dev->info->is_cpu, fp16, subgroups);
+                     "-cl-std=%s -DSCR_IS_CPU=%d -DSCR_HAS_FP16=%d -DSCR_HAS_SUBGROUPS=%d",
+                     language(d, subgroups), prog->dev->info->is_cpu, fp16, subgroups);
     cl_int error;
 
     *out = NULL;
@@ -504,17 +521,20 @@ static int opencl_program_create(struct scr_program *prog, const char *const *de
 {
     const scr_device_info *info = prog->dev->info;
     struct cl_dev *d = prog->dev->impl;
-    bool features = info->has_fp16 || info->has_subgroups;
     struct cl_prog *p = calloc(1, sizeof *p);
     int status;
 
     if (p == NULL)
         return SCR_ERR_NO_MEMORY;
     prog->impl = p;
-    status = build(prog, defines, info->has_fp16, info->has_subgroups,
-                   features ? SCR_LOG_WARNING : SCR_LOG_ERROR, &p->program);
-    /* A driver may list an extension that its OpenCL C 1.2 compiler does not know. */
-    if (status == SCR_ERR_COMPILE && features)
+    /* A driver may list an extension that its compiler does not know: without subgroups, then bare.
+     */
+    status = SCR_ERR_COMPILE;
+    if (info->has_subgroups)
+        status = build(prog, defines, info->has_fp16, true, SCR_LOG_WARNING, &p->program);
+    if (status == SCR_ERR_COMPILE && info->has_fp16)
+        status = build(prog, defines, true, false, SCR_LOG_WARNING, &p->program);
+    if (status == SCR_ERR_COMPILE)
         status = build(prog, defines, false, false, SCR_LOG_ERROR, &p->program);
     for (int i = 0; i < prog->decl->n_steps && status == SCR_OK; i++) {
         cl_ulong local = 0;

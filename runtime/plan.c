@@ -190,7 +190,8 @@ int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns)
     }
     status = plan->dev->backend->run(plan->program, &run, ns);
     plan->ran = status == SCR_OK;
-    return status;
+    /* The plan was accepted, so what a driver refuses now is its own failure. */
+    return status == SCR_ERR_UNSUPPORTED ? SCR_ERR_DEVICE : status;
 }
 
 int scr_plan_counts(scr_plan *plan, scr_counts *counts)

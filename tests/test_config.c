@@ -209,8 +209,8 @@ static void declarations_are_sane(void **state)
         for (size_t j = 0; j < i; j++) {
             const struct scr_kernel_decl *e = &scr_kernel_decls[j];
 
-            assert_false(strcmp(d->backend, e->backend) == 0 &&
-                         strcmp(d->kernel, e->kernel) == 0 && strcmp(d->variant, e->variant) == 0);
+            assert_false(strcmp(d->backend, e->backend) == 0 && strcmp(d->kernel, e->kernel) == 0 &&
+                         strcmp(d->variant, e->variant) == 0);
         }
     }
 }
@@ -218,9 +218,12 @@ static void declarations_are_sane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(declarations_are_sane), cmocka_unit_test(resolves_everywhere),
-        cmocka_unit_test(respects_small_limits), cmocka_unit_test(keeps_what_is_given),
-        cmocka_unit_test(refuses),               cmocka_unit_test(enumerates_tiles),
+        cmocka_unit_test(declarations_are_sane),
+        cmocka_unit_test(resolves_everywhere),
+        cmocka_unit_test(respects_small_limits),
+        cmocka_unit_test(keeps_what_is_given),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(enumerates_tiles),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every CUDA kernel compiles with NVRTC, which needs no GPU, for sm_80, sm_90 and sm_120: all
- * types, head dims, kinds of skipping and of counting at the default tunables, then every valid
- * combination of tunables at (64, 64). Where such a list is too long for two minutes on two cores
- * it is thinned evenly; the last lines say how many of how many were compiled. The default
- * configuration must not spill registers at (16, 64), (64, 64) and (128, 128).
+ * Every CUDA kernel compiles with NVRTC, which needs no GPU, for sm_80, sm_90 and sm_120.
+ *
+ * By itself: each type, pair of head dims and kind of skipping at the default tunables on one of
+ * the three architectures in turn, and some combinations of tunables at (64, 64). With --all: all
+ * of them on all three, with every type of output and with counting. The lines say how many of how
+ * many. The default configuration must not spill registers at (16, 64), (64, 64) and (128, 128).
  *
  * Exit status 77 where NVRTC is not found.
  */
@@ -16,8 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40, N_THREADS = 2 };
+enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40, MAX_THREADS = 64 };
 
 struct job {
     scr_problem problem;
@@ -116,7 +118,9 @@ static int add_default(struct jobs *jobs, const struct scr_kernel_decl *d, struc
 static const int dims[] = {16, 32, 64, 128};
 static const int sms[] = {80, 90, 120};
 
-static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d)
+/* *n_possible counts those left out as well. */
+static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d, bool all,
+                        size_t *n_possible)
 {
     int n_skips = strcmp(d->kernel, "tile-skip") == 0 ? 3 : 1;
 
@@ -132,6 +136,9 @@ static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d)
             continue;
         job.problem = p;
         job.no_spills = (dk == 0 && dv == 2) || (dk == 2 && dv == 2) || (dk == 3 && dv == 3);
+        ++*n_possible;
+        if (!all && (flags != 0 || sm != (dtype + dk + dv + skip) % 3))
+            continue;
         if (add_default(jobs, d, job, skip) != SCR_OK)
             return SCR_ERR_NO_MEMORY;
     }
@@ -169,10 +176,8 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
     return SCR_OK;
 }
 
-/*
- * Keeps about `keep` items, and of those that must not spill one of each sort. The step is prime to
- * the small factors of the lists' axes, so that what stays covers every value of every axis.
- */
+/* Keeps about `keep` items, at a step prime to the small factors of the axes, so that what stays
+ * covers every value of every axis. */
 static void thin(struct jobs *jobs, size_t keep)
 {
     static const size_t steps[] = {1, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 127};
@@ -183,16 +188,8 @@ static void thin(struct jobs *jobs, size_t keep)
         if (jobs->n / steps[i] <= keep)
             step = steps[i];
     }
-    for (size_t i = 0; i < jobs->n; i++) {
-        const struct job *job = &jobs->items[i];
-        bool mma = strcmp(job->config.variant, "mma") == 0;
-        bool must = job->no_spills && job->sm == 90 && !job->count &&
-                    job->problem.dtype == (mma ? SCR_F16 : SCR_F32) &&
-                    job->problem.dtype_out == SCR_F32 && job->config.skip != SCR_SKIP_TILE;
-
-        if (must || i % step == 0)
-            jobs->items[kept++] = *job;
-    }
+    for (size_t i = 0; i < jobs->n; i += step)
+        jobs->items[kept++] = jobs->items[i];
     jobs->n = kept;
 }
 
@@ -275,18 +272,21 @@ static void *work(void *user)
 
 static int compile_all(struct run *run)
 {
-    pthread_t threads[N_THREADS];
+    pthread_t threads[MAX_THREADS];
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
     int started = 0;
 
-    while (started < N_THREADS && pthread_create(&threads[started], NULL, work, run) == 0)
+    while (started < MAX_THREADS && started < (online > 1 ? online : 1) &&
+           pthread_create(&threads[started], NULL, work, run) == 0)
         started++;
     for (int i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     return started != 0 ? SCR_OK : SCR_ERR_NO_MEMORY;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    bool all = argc > 1 && strcmp(argv[1], "--all") == 0;
     struct run run = {.lock = PTHREAD_MUTEX_INITIALIZER};
     int status = SCR_OK;
     size_t n_kernels = 0;
@@ -302,22 +302,21 @@ int main(void)
     for (size_t i = 0; i < scr_kernel_decl_count && status == SCR_OK; i++) {
         const struct scr_kernel_decl *d = &scr_kernel_decls[i];
         struct jobs defaults = {0}, tunables = {0};
-        size_t n_defaults, n_tunables;
+        size_t n_defaults = 0, n_tunables;
 
         if (strcmp(d->backend, "cuda") != 0)
             continue;
         n_kernels++;
-        status = add_defaults(&defaults, d);
+        status = add_defaults(&defaults, d, all, &n_defaults);
         if (status == SCR_OK && d->n_tunables != 0)
             status = add_tunables(&tunables, d);
-        n_defaults = defaults.n;
         n_tunables = tunables.n;
-        if (n_defaults == 0 || (d->n_tunables != 0 && n_tunables == 0)) {
+        if (defaults.n == 0 || (d->n_tunables != 0 && n_tunables == 0)) {
             printf("%s: no configuration is valid\n", d->file);
             run.n_failed++;
         }
-        thin(&defaults, 10);
-        thin(&tunables, 6);
+        if (!all)
+            thin(&tunables, 6);
         run.jobs = &defaults;
         run.next = 0;
         if (status == SCR_OK)

@@ -30,6 +30,14 @@ BAD = [
     ("values not ascending", GOOD.replace(": 16 32", ": 32 16"), "values must ascend"),
     ("no help", GOOD.replace(" -- rows", ""), "want '@tunable"),
     ("no kernel", GOOD.replace("@kernel tile-skip", ""), "no @kernel"),
+    ("unknown kernel", GOOD.replace("tile-skip", "tile-skp"), "@kernel is one of"),
+    ("unknown backend", GOOD.replace("opencl", "opnecl"), "@backend is one of"),
+    ("parentheses", GOOD.replace("<= DK", "<= DK (("), "is not an expression"),
+    ("not C", GOOD.replace("<= DK", "<= DK; 1"), "is not an expression"),
+    ("tunable in @when", GOOD.replace("@require", "@when"), "unknown name 'TILE_Q'"),
+    ("tunable twice", GOOD.replace(" * @require", " * @tunable TILE_Q = 1 : 1 -- x\n * @require"),
+     "declared twice"),
+    ("host outside ref", GOOD.replace(" * @step", " * @host f\n * @step"), "@host outside ref"),
     ("no step", GOOD.split(" * @step")[0] + "*/\n", "no @step"),
     ("no group", GOOD.replace("@group TILE_Q\n", "\n"), "has no @group"),
     ("group before step", "/* @group 3 */\n" + GOOD, "before @step"),
@@ -46,7 +54,8 @@ def main():
         def run(text):
             with open(kernel, "w", encoding="utf-8") as f:
                 f.write(text)
-            return subprocess.run([sys.executable, tool, os.path.join(tmp, "out.c"), "k.cl"],
+            return subprocess.run([sys.executable, tool, os.path.join(tmp, "out.c"),
+                                   os.path.join(tmp, "out.d"), "k.cl"],
                                   capture_output=True, text=True, check=False)
 
         r = run(GOOD)
@@ -56,6 +65,10 @@ def main():
             if want not in out:
                 failures += 1
                 print(f"good declaration: no {want!r} in the output\n{r.stderr}")
+        with open(os.path.join(tmp, "out.d"), encoding="utf-8") as f:
+            if "k.cl" not in f.read():
+                failures += 1
+                print("the dependency file does not name k.cl")
         for name, text, message in BAD:
             r = run(text)
             if r.returncode == 0 or message not in r.stderr:

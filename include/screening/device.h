@@ -64,7 +64,7 @@ SCR_API size_t scr_context_device_count(const scr_context *ctx);
 /** Description of device i, or NULL if i is out of range. Lives as long as the context. */
 SCR_API const scr_device_info *scr_context_device_info(const scr_context *ctx, size_t i);
 
-/** Why a backend has no device ("libcuda.so.1 not found"), or "" if it has. Lives with the context. */
+/** Why a backend has no device ("libcuda.so.1 not found"), or "". Lives with the context. */
 SCR_API const char *scr_context_backend_note(const scr_context *ctx, const char *backend);
 
 /**
@@ -96,7 +96,7 @@ SCR_API size_t scr_buffer_bytes(const scr_buffer *buf);
  * copies return when the host memory may be reused, scr_buffer_fill may return before it is done.
  *
  * @param offset  first byte of the buffer, offset + bytes <= scr_buffer_bytes(buf)
- * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE
+ * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE, SCR_ERR_NO_MEMORY (drivers may allocate late)
  */
 SCR_API int scr_buffer_write(scr_buffer *buf, size_t offset, const void *host, size_t bytes);
 SCR_API int scr_buffer_read(scr_buffer *buf, size_t offset, void *host, size_t bytes);

@@ -32,7 +32,7 @@ typedef struct scr_param {
 /** A kernel and its compile-time parameters. */
 typedef struct scr_config {
     char kernel[20];  /**< "dense", "masked-dense", "tile-skip" */
-    char variant[20]; /**< which implementation ("mma", "simt"); "" lets scr_config_resolve choose */
+    char variant[20]; /**< the implementation, "mma"; "" lets scr_config_resolve choose */
     scr_skip skip;
     int32_t n_params; /**< parameters set below; those missing are filled by scr_config_resolve */
     scr_param params[SCR_MAX_PARAMS];
@@ -92,7 +92,8 @@ typedef struct scr_args {
 typedef struct scr_counts {
     uint32_t qk;        /**< tiles whose q k^T ran */
     uint32_t pv;        /**< tiles of which at least a slice of the value product ran */
-    uint32_t pv_slices; /**< slices whose value product ran (skip = slice), else as pv */
+    uint32_t pv_slices; /**< slices whose value product ran (skip = slice), else as pv; what a slice
+                             is, the kernel decides: compare within one kernel only */
     uint32_t reserved;
 } scr_counts;
 
@@ -126,7 +127,7 @@ SCR_API size_t scr_config_workspace_bytes(const scr_device_info *info, const scr
  * @param ns    NULL: enqueue and return. Else: wait, and receive the device's own time from the
  *              start of the first to the end of the last kernel, in nanoseconds; negative if the
  *              device could not tell
- * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE
+ * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE, SCR_ERR_NO_MEMORY (drivers may allocate late)
  */
 SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);
 

@@ -20,9 +20,16 @@ typedef enum scr_dtype { SCR_F32 = 0, SCR_F16 = 1, SCR_BF16 = 2 } scr_dtype;
  * One screening problem: everything about a call but the data.
  *
  * All tensors are contiguous, last index fastest:
- *   q [batch, heads_q,  len_q, dk]    k [batch, heads_kv, len_k, dk]    v [batch, heads_kv, len_k, dv]
- *   r [heads_q] f32, > 0              w [heads_q] f32, > 0 or +inf      kv_len [batch] i32, optional
- *   o [batch, heads_q, len_q, dv] of dtype_out
+ *   q       [batch, heads_q, len_q, dk]   of dtype, unit length
+ *   k       [batch, heads_kv, len_k, dk]  of dtype, unit length
+ *   v       [batch, heads_kv, len_k, dv]  of dtype
+ *   r       [heads_q]  f32, > 0           sharpness
+ *   w       [heads_q]  f32, > 0 or +inf   distance window in tokens
+ *   kv_len  [batch]    i32, optional
+ *   o       [batch, heads_q, len_q, dv]   of dtype_out
+ *
+ * With s = q_i . k_j and d = |j - p_i|, key j adds max(0, 1 - r (1 - s))^2 (1 + cos(pi d / w)) / 2
+ * times v_j to o_i if d < w (and, when causal, j <= p_i); there is no softmax.
  *
  * Query head h reads key head h / (heads_q / heads_kv). Query row i stands at position q_pos0 + i;
  * key j stands at position j. Keys at j >= kv_len[b] do not exist.
@@ -35,7 +42,7 @@ typedef struct scr_problem {
     int32_t len_k;       /**< rows of k and v, >= 1 */
     int32_t dk;          /**< 16, 32, 64 or 128 */
     int32_t dv;          /**< 16, 32, 64 or 128 */
-    int32_t q_pos0;      /**< position of query row 0 in tokens, may be negative, or SCR_Q_POS0_DEFAULT */
+    int32_t q_pos0;      /**< position of query row 0, may be negative; SCR_Q_POS0_DEFAULT */
     scr_dtype dtype;     /**< of q, k and v */
     scr_dtype dtype_out; /**< of o: SCR_F32, or the same as dtype */
     bool causal;         /**< keys after the query are masked; else the window reaches both ways */

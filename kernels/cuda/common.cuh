@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every CUDA kernel shares: storage types, mask and window, the range of keys that a block of
- * rows visits, the norm of the output. operator.md, "Definition", names r, w, p, a and m.
+ * rows visits, the norm of the output. kernels/README.md names r, w, p, a and m.
  *
  * The window is used through the half angle: m = (1 + cos t) / 2 = cos(t / 2)^2, so that the weight
  * of a pair is (max(0, x) c)^2 with x = 1 - r (1 - s) and c = cos(pi (p - j) / (2 w)).
@@ -35,11 +35,13 @@ __device__ __forceinline__ float bf16_to_float(unsigned bits)
     return __uint_as_float(bits << 16);
 }
 
-/* Rounds to nearest even without the instruction that only sm_80 has; not for NaN. */
+/* Rounds to nearest even without the instruction that only sm_80 has; NaN stays NaN. */
 __device__ __forceinline__ unsigned short float_to_bf16(float f)
 {
     unsigned u = __float_as_uint(f);
 
+    if (f != f)
+        return 0x7fc0;
     return (unsigned short)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * masked-dense and tile-skip on tensor cores (mma.sync), f16 and bf16: operator.md's definition in
- * one pass, nothing stored. The including file sets ENTRY, and MASKED_DENSE to 1 for the former.
+ * masked-dense and tile-skip on tensor cores (mma.sync), f16 and bf16: the
+ * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and MASKED_DENSE to 1 for the former.
  *
  * A block of WARPS warps owns TILE_Q query rows of one head; each warp owns TILE_Q / WARPS of them
  * with its q fragments and its part of o in registers. The block walks over tiles of TILE_K keys
@@ -12,7 +12,8 @@
  * skip = tile asks all warps of the block, skip = slice asks each warp about each 16 keys. What is
  * skipped would have added products with weight 0.
  *
- * f16 weights are scaled by 2^12 on the way so that small ones stay clear of f16's subnormals.
+ * f16 weights are scaled by a power of two on the way, so that small ones stay clear of f16's
+ * subnormals and large ones of its end (make_relevance).
  *
  * @when DTYPE != F32 && SM >= 80
  * @tunable TILE_Q = 64 : 16 32 64 128 -- query rows a block
@@ -38,14 +39,6 @@
 #define V_PITCH  (DV + 8)
 #define V_STAGES (PREFETCH_V ? STAGES : 1)
 
-#if SCR_DTYPE == SCR_F16
-#define WEIGHT_ROOT_SCALE 64.0f
-#define UNSCALE           0x1p-12f
-#else
-#define WEIGHT_ROOT_SCALE 1.0f
-#define UNSCALE           1.0f
-#endif
-
 struct tile_memory {
     storage k[STAGES][TILE_K][K_PITCH];
     storage v[V_STAGES][TILE_K][V_PITCH];
@@ -62,9 +55,29 @@ struct rows {
     int p[BLOCKS][2];
 };
 
+/* x of one head times a power of two, 2^n, and 2^-2n, which undoes it in the sum of weights. */
 struct relevance {
-    float scale, bias; /* x = scale s + bias, times WEIGHT_ROOT_SCALE */
+    float scale, bias; /* 2^n x = scale s + bias */
+    float unscale;
 };
+
+/*
+ * f16 rounding leaves unit vectors with s up to 1 + 2^-9, so x up to 1 + 2^-9 r; 2^n times that
+ * stays below 2^8, whose square f16 still holds. n is 4 where r allows, the least of weights that
+ * keeps ten bits then being 2^-22. bf16 has the range of f32 and n = 0.
+ */
+__device__ __forceinline__ relevance make_relevance(float r)
+{
+#if SCR_DTYPE == SCR_F16
+    float room = 240.0f / fmaf(r, 0x1p-9f, 1.0f);
+    float root = fminf(16.0f, __int_as_float(__float_as_int(room) & 0x7f800000));
+#else
+    float root = 1.0f;
+#endif
+    float inverse = 1.0f / root;
+
+    return {r * root, (1.0f - r) * root, inverse * inverse};
+}
 
 __device__ __forceinline__ void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
 {
@@ -241,7 +254,7 @@ __device__ __forceinline__ void add_values(float (&o)[BLOCKS][DV / 8][4],
 
 /* Writes the warp's rows of o. */
 __device__ __forceinline__ void store_rows(output *o, const float (&acc)[BLOCKS][DV / 8][4],
-                                           int row0, int len_q, bool tanh_norm)
+                                           int row0, int len_q, float unscale, bool tanh_norm)
 {
     const int lane = threadIdx.x % 32;
 
@@ -251,7 +264,7 @@ __device__ __forceinline__ void store_rows(output *o, const float (&acc)[BLOCKS]
         for (int half = 0; half < 2; half++) {
             int row = row0 + m * 16 + half * 8 + lane / 4;
             output *dst = o + (long long)row * DV + lane % 4 * 2;
-            float factor = UNSCALE;
+            float factor = unscale;
 
             if (tanh_norm) {
                 float n2 = 0.0f;
@@ -260,7 +273,7 @@ __device__ __forceinline__ void store_rows(output *o, const float (&acc)[BLOCKS]
                 for (int n = 0; n < DV / 8; n++) {
 #pragma unroll
                     for (int e = 0; e < 2; e++) {
-                        float h = acc[m][n][half * 2 + e] * UNSCALE;
+                        float h = acc[m][n][half * 2 + e] * unscale;
 
                         n2 = fmaf(h, h, n2);
                     }
@@ -305,7 +318,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     const int row_end = min(row0 + TILE_Q, shape.len_q);
     const int warp_row0 = row0 + warp * ROWS;
     const window win = make_window(w[h], shape.flags, key_count(shape, kv_len, b));
-    const relevance rel = {r[h] * WEIGHT_ROOT_SCALE, (1.0f - r[h]) * WEIGHT_ROOT_SCALE};
+    const relevance rel = make_relevance(r[h]);
     rows mine;
     float acc[BLOCKS][DV / 8][4] = {};
     int first, end;
@@ -394,7 +407,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             count_slices += __popc(mine_alive);
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
-    store_rows(o, acc, warp_row0, shape.len_q, shape.flags & SCR_SHAPE_TANH_NORM);
+    store_rows(o, acc, warp_row0, shape.len_q, rel.unscale, shape.flags & SCR_SHAPE_TANH_NORM);
 
 #if SCR_COUNT
     unsigned *count = counters + head * SCR_COUNTERS;

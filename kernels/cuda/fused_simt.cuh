@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * masked-dense and tile-skip in plain f32 arithmetic, every storage type, every GPU: operator.md's
- * definition in one pass, nothing stored. The including file sets ENTRY, and MASKED_DENSE to 1 for
- * the former.
+ * masked-dense and tile-skip in plain f32 arithmetic, every storage type, every GPU: the
+ * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and
+ * MASKED_DENSE to 1 for the former.
  *
  * A block of THREADS_X x THREADS_Y threads owns TILE_Q query rows of one head and walks over tiles
  * of TILE_K keys, held in shared memory as f32. Thread (tx, ty) computes s of rows ty + i THREADS_Y

@@ -5,7 +5,7 @@
  * @kernel dense
  * @variant cpu
  * @backend opencl
- * @summary q k^T, relevance and P v as three passes through memory; long vectors, one work-item a work-group
+ * @summary q k^T, relevance and P v as three passes through memory; one work-item, long vectors
  * @when IS_CPU == 1
  * @tunable TILE_Q = 32 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 64 : 16 32 64 128 -- keys of a tile

@@ -5,7 +5,7 @@
  * @kernel dense
  * @variant gpu
  * @backend opencl
- * @summary q k^T, relevance and P v as three passes through memory; a grid of work-items over each tile
+ * @summary q k^T, relevance and P v as three passes through memory; work-items in a grid
  * @tunable TILE_Q = 64 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 32 : 16 32 64 128 -- keys of a tile
  * @tunable WG = 64 : 8 16 32 64 128 -- work-items of a work-group

@@ -5,7 +5,7 @@
  * @kernel masked-dense
  * @variant cpu
  * @backend opencl
- * @summary one fused pass over the causal range, mask multiplied in; long vectors, one work-item a work-group
+ * @summary one fused pass over the causal range, mask multiplied in; one work-item, long vectors
  * @when IS_CPU == 1
  * @tunable TILE_Q = 32 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 64 : 16 32 64 128 -- keys of a tile

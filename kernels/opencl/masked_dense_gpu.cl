@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fused pass of fused.clh over every tile of the causal range, with defaults for GPUs; runs on any device.
+ * The fused pass of fused.clh over every tile of the causal range, with defaults for GPUs; runs on
+ * any device.
  *
  * @kernel masked-dense
  * @variant gpu
  * @backend opencl
- * @summary one fused pass over the causal range, mask multiplied in; a grid of work-items over each tile
+ * @summary one fused pass over the causal range, mask multiplied in; work-items in a grid
  * @tunable TILE_Q = 64 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 32 : 16 32 64 128 -- keys of a tile
  * @tunable WG = 64 : 8 16 32 64 128 -- work-items of a work-group

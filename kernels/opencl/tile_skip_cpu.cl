@@ -5,7 +5,7 @@
  * @kernel tile-skip
  * @variant cpu
  * @backend opencl
- * @summary fused; visits the window only and skips the values of what nothing passes; long vectors, one work-item a work-group
+ * @summary fused; window only, skips values of what nothing passes; one work-item, long vectors
  * @when IS_CPU == 1
  * @tunable TILE_Q = 32 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 64 : 16 32 64 128 -- keys of a tile

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fused pass of fused.clh over the tiles that the window reaches, with defaults for GPUs; runs on any device.
+ * The fused pass of fused.clh over the tiles that the window reaches, with defaults for GPUs; runs
+ * on any device.
  *
  * @kernel tile-skip
  * @variant gpu
  * @backend opencl
- * @summary fused; visits the window only and skips the values of what nothing passes; a grid of work-items over each tile
+ * @summary fused; window only, skips values of what nothing passes; work-items in a grid
  * @tunable TILE_Q = 64 : 16 32 64 128 -- rows of a work-group
  * @tunable TILE_K = 32 : 16 32 64 128 -- keys of a tile
  * @tunable WG = 64 : 8 16 32 64 128 -- work-items of a work-group
