@@ -352,6 +352,24 @@ static int list_add(struct scr_axis_list *l, const char *text)
     return SCR_OK;
 }
 
+/* Every name is a parameter of some kernel; else the first that is none is named. */
+static bool params_exist(const struct scr_point *p, char *why, size_t why_size)
+{
+    for (int i = 0; i < p->n_params; i++) {
+        bool known = false;
+
+        for (size_t d = 0; d < scr_kernel_decl_count && !known; d++) {
+            for (int t = 0; t < scr_kernel_decls[d].n_tunables && !known; t++)
+                known = strcmp(scr_kernel_decls[d].tunables[t].name, p->params[i].name) == 0;
+        }
+        if (!known) {
+            snprintf(why, why_size, "-a param: no kernel has a parameter '%s'", p->params[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int add_value(const struct axis *axis, struct scr_axis_list *l, const char *text, char *why,
                      size_t why_size)
 {
@@ -367,6 +385,8 @@ static int add_value(const struct axis *axis, struct scr_axis_list *l, const cha
                  axis->expected);
         return SCR_ERR_INVALID;
     }
+    if (!params_exist(&scratch, why, why_size))
+        return SCR_ERR_INVALID;
     return list_add(l, text);
 }
 
@@ -509,6 +529,7 @@ int scr_axes_override(struct scr_axes *a, const struct scr_axes *over)
         if (over->lists[i].n == 0)
             continue;
         list_clear(&a->lists[i]);
+        a->lists[i].preset = over->lists[i].preset;
         for (size_t j = 0; j < over->lists[i].n; j++) {
             int status = list_add(&a->lists[i], over->lists[i].text[j]);
 
@@ -531,10 +552,34 @@ bool scr_axes_has(const struct scr_axes *a, const char *axis)
     return scr_axes_values(a, axis) > 0;
 }
 
+void scr_axes_mark_preset(struct scr_axes *a)
+{
+    for (int i = 0; i < N_AXES; i++)
+        a->lists[i].preset = a->lists[i].n > 0;
+}
+
 void scr_axes_clear(struct scr_axes *a)
 {
     for (int i = 0; i < N_AXES; i++)
         list_clear(&a->lists[i]);
+}
+
+static bool from_preset(const struct scr_axes *a, const char *axis)
+{
+    return a->lists[find_axis(axis, strlen(axis))].preset;
+}
+
+/* What a preset says for drawn data is not for a trace. */
+static void keep_own(const struct scr_axes *a, struct scr_point *p)
+{
+    if (p->workload.kind != SCR_WORKLOAD_TRACE)
+        return;
+    if (from_preset(a, "seq"))
+        p->seq = 0;
+    if (from_preset(a, "window"))
+        p->window = (struct scr_window){.kind = SCR_WINDOW_AUTO};
+    if (from_preset(a, "r"))
+        p->r = 0;
 }
 
 static int each_from(const struct scr_axes *a, int index, struct scr_point *p, scr_point_fn fn,
@@ -543,8 +588,10 @@ static int each_from(const struct scr_axes *a, int index, struct scr_point *p, s
     struct scr_point next;
     int status = SCR_OK;
 
-    if (index == N_AXES)
+    if (index == N_AXES) {
+        keep_own(a, p);
         return fn(user, p);
+    }
     if (a->lists[index].n == 0)
         return each_from(a, index + 1, p, fn, user);
     for (size_t i = 0; i < a->lists[index].n && status == SCR_OK; i++) {

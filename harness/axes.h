@@ -45,6 +45,7 @@ enum { SCR_POINT_SEQ = 1024, SCR_N_AXES = 23 };
 struct scr_axis_list {
     size_t n; /* 0: not set */
     char **text;
+    bool preset; /* set by scr_axes_mark_preset */
 };
 
 /* The lists of one product. Zero-initialise; scr_axes_clear frees. */
@@ -71,6 +72,12 @@ int scr_axes_override(struct scr_axes *a, const struct scr_axes *over);
 bool scr_axes_has(const struct scr_axes *a, const char *axis);
 size_t scr_axes_values(const struct scr_axes *a, const char *axis);
 void scr_axes_clear(struct scr_axes *a);
+
+/*
+ * What is set so far comes from a preset: a trace takes no length, window or sharpness from there
+ * but has its own.
+ */
+void scr_axes_mark_preset(struct scr_axes *a);
 
 /* Called for one point; a return other than 0 ends the enumeration. */
 typedef int (*scr_point_fn)(void *user, const struct scr_point *p);

@@ -68,15 +68,28 @@ static void add_int(char *out, size_t size, const char *axis, long value)
     append(out, size, "%s-a %s=%ld", *out != '\0' ? " " : "", axis, value);
 }
 
+/* The workload with the path of a trace made absolute, where an axis can hold that. */
+static struct scr_workload anywhere(const struct scr_workload *w)
+{
+    struct scr_workload found = *w;
+    char *path = w->kind == SCR_WORKLOAD_TRACE ? realpath(w->path, NULL) : NULL;
+
+    if (path != NULL && strlen(path) < sizeof found.path && strchr(path, ',') == NULL)
+        strcpy(found.path, path);
+    free(path);
+    return found;
+}
+
 /* Everything of a case that decides its data, its shape and its truth. */
 static char *data_words(const struct scr_case *c)
 {
     const scr_problem *p = &c->spec.problem;
     bool trace = c->spec.workload.kind == SCR_WORKLOAD_TRACE;
+    struct scr_workload workload = anywhere(&c->spec.workload);
     char out[3000] = "";
     char text[640];
 
-    scr_workload_name(&c->spec.workload, text, sizeof text);
+    scr_workload_name(&workload, text, sizeof text);
     add_word(out, sizeof out, "workload", text);
     if (!trace) {
         add_int(out, sizeof out, "seq", p->len_q);
@@ -139,10 +152,11 @@ static void kernel_words(const struct scr_case *c, char *out, size_t size)
 
 void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size)
 {
-    char words[1400] = "";
+    char words[1400] = "", program[600];
 
     kernel_words(c, words, sizeof words);
-    snprintf(out, size, "harness %s --device %s %s %s --seed %llu", mode, c->device->id,
+    scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
+    snprintf(out, size, "%s %s --device %s %s %s --seed %llu", program, mode, c->device->id,
              c->data_words, words, (unsigned long long)c->spec.seed);
 }
 
@@ -153,6 +167,9 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size)
 
     scr_workload_name(&c->spec.workload, workload, sizeof workload);
     scr_window_name(&c->spec.window, window, sizeof window);
+    if (c->spec.workload.kind == SCR_WORKLOAD_TRACE && strrchr(workload, '/') != NULL)
+        memmove(workload + strlen("trace:"), strrchr(workload, '/') + 1,
+                strlen(strrchr(workload, '/')));
     snprintf(out, size, "%s %s", c->device->id, c->config.kernel);
     if (strcmp(c->config.kernel, "tile-skip") == 0)
         append(out, size, " skip=%s", scr_skip_name(c->config.skip));
@@ -175,9 +192,8 @@ struct adder {
     const struct scr_case *base; /* while the tiles of one case are enumerated */
     char *why;
     size_t why_size;
-    /* Shape of the trace read last: its points differ in kernels far more often than in file. */
+    /* Whole shape of the trace read last: points differ in kernels far more often than in file. */
     char trace_path[512];
-    int trace_max_len;
     scr_problem trace_problem;
 };
 
@@ -238,6 +254,24 @@ static void set_tile(struct scr_case *c)
         c->tile_q = c->tile_k = 0;
 }
 
+/*
+ * Of several variants that refuse, the reason of the preferred one is what a user can act on: the
+ * one that would run with parameters of its own choice.
+ */
+static void blame_preferred(struct scr_case *c)
+{
+    scr_config probe = c->config;
+
+    if (probe.variant[0] != '\0')
+        return;
+    probe.n_params = 0;
+    if (scr_config_resolve(c->device, &c->spec.problem, &probe, NULL, 0) != SCR_OK)
+        return;
+    probe.n_params = c->config.n_params;
+    memcpy(probe.params, c->config.params, sizeof probe.params);
+    scr_config_resolve(c->device, &c->spec.problem, &probe, c->why, sizeof c->why);
+}
+
 static int push_config(void *user, const scr_config *config)
 {
     struct adder *a = user;
@@ -261,6 +295,7 @@ static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_
     if (!kernel_there(c->device->backend, p->kernel, p->variant, &tiled)) {
         snprintf(a->list->dropped, sizeof a->list->dropped, "%s has no kernel %s%s%s",
                  c->device->backend, p->kernel, p->variant[0] != '\0' ? "/" : "", p->variant);
+        a->list->kernel_missing = true;
         return SCR_OK;
     }
     if (strcmp(p->kernel, "tile-skip") != 0)
@@ -284,21 +319,24 @@ static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_
     c->refused = scr_config_resolve(c->device, &c->spec.problem, &c->config, c->why, sizeof c->why);
     if (c->refused == SCR_OK)
         c->why[0] = '\0';
+    else
+        blame_preferred(c);
     set_tile(c);
     return push(a, c);
 }
 
-static int trace_shape(struct adder *a, const struct scr_point *p, scr_problem *problem)
+/* Sets the shape from the file; max_len as it cuts it. */
+static int trace_shape(struct adder *a, const struct scr_point *p, struct scr_case *c)
 {
+    scr_problem *problem = &c->spec.problem;
     int status;
 
-    if (strcmp(a->trace_path, p->workload.path) != 0 || a->trace_max_len != p->seq) {
+    if (strcmp(a->trace_path, p->workload.path) != 0) {
         a->trace_problem = *problem;
-        status = scr_dataset_shape(&p->workload, p->seq, &a->trace_problem, a->why, a->why_size);
+        status = scr_dataset_shape(&p->workload, 0, &a->trace_problem, a->why, a->why_size);
         if (status != SCR_OK)
             return status;
         snprintf(a->trace_path, sizeof a->trace_path, "%s", p->workload.path);
-        a->trace_max_len = p->seq;
     }
     problem->batch = a->trace_problem.batch;
     problem->heads_q = a->trace_problem.heads_q;
@@ -307,7 +345,33 @@ static int trace_shape(struct adder *a, const struct scr_point *p, scr_problem *
     problem->len_k = a->trace_problem.len_k;
     problem->dk = a->trace_problem.dk;
     problem->dv = a->trace_problem.dv;
+    if (p->seq > 0 && (p->seq < problem->len_q || p->seq < problem->len_k)) {
+        c->max_len = p->seq;
+        problem->len_q = p->seq < problem->len_q ? p->seq : problem->len_q;
+        problem->len_k = p->seq < problem->len_k ? p->seq : problem->len_k;
+    }
     return SCR_OK;
+}
+
+/* What dataset.h says that "auto" comes to, so that equal data has equal words. */
+static void settle_auto(struct scr_case *c)
+{
+    enum { WINDOW_WORKLOAD_TOKENS = 256 };
+    struct scr_dataset_spec *spec = &c->spec;
+    scr_problem by_default = spec->problem;
+
+    by_default.q_pos0 = SCR_Q_POS0_DEFAULT;
+    if (spec->problem.q_pos0 == scr_problem_q_pos0(&by_default))
+        spec->problem.q_pos0 = SCR_Q_POS0_DEFAULT;
+    if (spec->workload.kind == SCR_WORKLOAD_TRACE)
+        return;
+    if (spec->window.kind == SCR_WINDOW_AUTO && spec->workload.kind == SCR_WORKLOAD_WINDOW)
+        spec->window =
+            (struct scr_window){.kind = SCR_WINDOW_VALUE, .value = WINDOW_WORKLOAD_TOKENS};
+    else if (spec->window.kind == SCR_WINDOW_AUTO)
+        spec->window.kind = SCR_WINDOW_INF;
+    if (spec->r == 0)
+        spec->r = spec->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
 }
 
 static int add_point(void *user, const struct scr_point *p)
@@ -340,15 +404,16 @@ static int add_point(void *user, const struct scr_point *p)
                 .ragged_kv_len = p->ragged,
                 .seed = a->seed,
             },
-        .max_len = p->workload.kind == SCR_WORKLOAD_TRACE ? p->seq : 0,
+        .program = a->list->program,
     };
     int status = SCR_OK;
 
     if (p->workload.kind == SCR_WORKLOAD_TRACE) {
-        status = trace_shape(a, p, &c.spec.problem);
+        status = trace_shape(a, p, &c);
         if (status != SCR_OK)
             return status;
     }
+    settle_auto(&c);
     if (scr_problem_validate(&c.spec.problem, &invalid) != SCR_OK) {
         snprintf(a->list->dropped, sizeof a->list->dropped, "%s", invalid);
         return SCR_OK;
@@ -461,6 +526,21 @@ void scr_case_list_sort(struct scr_case_list *l)
         kept++;
     }
     l->n = kept;
+}
+
+void scr_case_list_print(const struct scr_case_list *l, FILE *f)
+{
+    char name[SCR_CASE_TEXT];
+
+    for (size_t i = 0; i < l->n; i++) {
+        scr_case_name(&l->cases[i], name, sizeof name);
+        fprintf(f, "%s%s%s\n", name, l->cases[i].refused != SCR_OK ? "  unsupported: " : "",
+                l->cases[i].why);
+    }
+    fprintf(f, "%zu configuration%s", l->n, l->n == 1 ? "" : "s");
+    if (l->n_groups > 0) /* sorted */
+        fprintf(f, " on %zu data set%s", l->n_groups, l->n_groups == 1 ? "" : "s");
+    fputc('\n', f);
 }
 
 void scr_case_list_clear(struct scr_case_list *l)

@@ -10,12 +10,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { SCR_CASE_TEXT = 1024, SCR_MAX_CASES = 100000 };
 
 struct scr_case {
     struct scr_dataset_spec spec;
-    int max_len;                   /* trace: the first tokens only; 0 all */
+    int max_len;                   /* trace: the first tokens only; 0: it is not cut */
+    const char *program;           /* as invoked, for the command that repeats the case */
     const scr_device_info *device; /* owned by the context */
     int device_order;
     scr_config config;  /* complete where refused is SCR_OK */
@@ -30,13 +32,17 @@ struct scr_case {
 struct scr_case_list {
     struct scr_case *cases;
     size_t n, n_groups;
-    char dropped[160]; /* why the last point without a meaning was left out, or "" */
+    const char *program; /* given to the cases; set it before the first is added */
+    char dropped[160];   /* why the last point without a meaning was left out, or "" */
+    bool kernel_missing; /* a backend lacks a kernel or variant that was named */
 };
 
 /*
  * Appends the cases of one product on the given devices. Points without a meaning (a skip for a
  * kernel that has none, heads no multiple of kv_heads) are left out; what a device refuses stays,
- * as a case with its reason. A device may be NULL: its place is kept and nothing runs on it.
+ * as a case with its reason. What "auto" comes to is filled in where that is known before the data
+ * is there (window and r of drawn workloads), a trace's length from its file. A device may be NULL:
+ * its place is kept and nothing runs on it.
  *
  * why  receives one line on failure
  * Returns SCR_OK, SCR_ERR_INVALID (a trace that cannot be read, too many cases) or
@@ -52,6 +58,9 @@ int scr_case_list_add(struct scr_case_list *l, const struct scr_axes *axes,
  */
 void scr_case_list_sort(struct scr_case_list *l);
 void scr_case_list_clear(struct scr_case_list *l);
+
+/* The configurations, a line each, and their number. */
+void scr_case_list_print(const struct scr_case_list *l, FILE *f);
 
 /* One line for a person: "opencl:0.0 tile-skip tile 64x64 f32 planted:0.1x64 seq 2048 ...". */
 void scr_case_name(const struct scr_case *c, char *out, size_t size);

@@ -58,7 +58,7 @@ static void set_windows(struct scr_dataset *d)
         if (window.kind == SCR_WINDOW_VALUE)
             d->w[h] = (float)window.value;
         else if (window.kind == SCR_WINDOW_INIT)
-            d->w[h] = (float)(exp(log(255.0) * h / (heads > 1 ? heads - 1 : 1)) + 1);
+            d->w[h] = scr_window_init(h, heads);
         else
             d->w[h] = INFINITY;
     }
@@ -78,6 +78,26 @@ static void set_kv_len(struct scr_dataset *d)
             d->kv_len[b] = (int32_t)(((int64_t)p->len_k * 3 + 3) / 4);
         else
             d->kv_len[b] = (int32_t)(u * p->len_k);
+    }
+}
+
+static void spoil_rows(void *tensor, size_t head, size_t len, size_t first, size_t row_bytes)
+{
+    memset((char *)tensor + (head * len + first) * row_bytes, 0xff, (len - first) * row_bytes);
+}
+
+/* What stands where no key is must not matter, so it is what would matter most. */
+static void spoil_missing_keys(struct scr_dataset *d)
+{
+    const scr_problem *p = &d->spec.problem;
+    size_t element = scr_dtype_bytes(p->dtype);
+    size_t len = (size_t)p->len_k;
+
+    for (size_t head = 0; head < (size_t)p->batch * (size_t)p->heads_kv; head++) {
+        size_t keys = (size_t)d->kv_len[head / (size_t)p->heads_kv];
+
+        spoil_rows(d->k, head, len, keys, (size_t)p->dk * element);
+        spoil_rows(d->v, head, len, keys, (size_t)p->dv * element);
     }
 }
 
@@ -161,8 +181,10 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
         d->r[h] = (float)sharpness(spec);
     if (!is_trace || spec->window.kind != SCR_WINDOW_AUTO)
         set_windows(d);
-    if (d->kv_len != NULL)
+    if (d->kv_len != NULL) {
         set_kv_len(d);
+        spoil_missing_keys(d);
+    }
     d->hash = hash_dataset(d);
     *out = d;
     return SCR_OK;

@@ -69,6 +69,10 @@ struct scr_dataset_spec {
     uint64_t seed;
 };
 
+/*
+ * Rows of k and v from kv_len[b] on are keys that do not exist: all their bytes are 0xff, a NaN in
+ * every storage type, so that whoever lets one into a sum is found out.
+ */
 struct scr_dataset {
     struct scr_dataset_spec spec;
     void *q, *k, *v; /* in problem.dtype, contiguous */

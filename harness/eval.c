@@ -7,9 +7,12 @@
 #include "sweep.h"
 #include "truth.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const double TIME_LIMIT_S = 0.3;
 
@@ -20,8 +23,10 @@ struct eval {
     struct scr_case_list list;
     struct scr_dataset *data;
     struct scr_truth *truth;
-    float *output; /* of the first case that ran, or NULL */
+    float *output; /* of the first case that was right, else of the first that ran, or NULL */
     size_t output_bytes;
+    bool output_right;
+    char output_of[200]; /* which case that was */
     int n_wrong, n_failed;
     char why[400];
 };
@@ -69,8 +74,17 @@ static int read_shape(struct eval *e, scr_dtype *dtype, struct scr_tensor *o)
     q = scr_safetensors_find(f, "q");
     v = scr_safetensors_find(f, "v");
     if (q == NULL || v == NULL || q->n_dims < 3 || v->n_dims < 3) {
-        snprintf(e->why, sizeof e->why,
-                 "%.200s: expected tensors q and v of shape [H,T,d] or [B,H,T,d]", e->o->eval_in);
+        const char *bad = q == NULL || q->n_dims < 3 ? "q" : "v";
+        const char *type = scr_safetensors_left_out(f, bad);
+        char text[120];
+
+        if (type != NULL)
+            snprintf(text, sizeof text, "tensor '%s' is of type %s; expected F32, F16 or BF16", bad,
+                     type);
+        else
+            snprintf(text, sizeof text, "expected a tensor '%s' of shape [H,T,d] or [B,H,T,d]",
+                     bad);
+        scr_path_message(e->o->eval_in, text, e->why, sizeof e->why);
         status = SCR_ERR_INVALID;
     } else {
         *dtype = q->dtype;
@@ -84,6 +98,39 @@ static int read_shape(struct eval *e, scr_dtype *dtype, struct scr_tensor *o)
     return status;
 }
 
+/* OUT can be written and is not IN, found out before anything runs. */
+static int check_output(struct eval *e)
+{
+    const char *path = e->o->eval_out;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL   ? strdup(".")
+                   : slash == path ? strdup("/")
+                                   : strndup(path, (size_t)(slash - path));
+    struct stat in, out;
+    const char *text = NULL;
+
+    if (folder == NULL) {
+        snprintf(e->why, sizeof e->why, "out of memory");
+        return SCR_ERR_NO_MEMORY;
+    }
+    if (stat(path, &out) == 0) {
+        if (S_ISDIR(out.st_mode))
+            text = "is a folder; expected a file to write";
+        else if (stat(e->o->eval_in, &in) == 0 && in.st_dev == out.st_dev &&
+                 in.st_ino == out.st_ino)
+            text = "is the input; expected another file to write";
+    }
+    if (text == NULL && access(folder, W_OK | X_OK) != 0)
+        text = strerror(errno);
+    if (text == NULL && (stat(folder, &out) != 0 || !S_ISDIR(out.st_mode)))
+        text = "its folder is none";
+    free(folder);
+    if (text == NULL)
+        return SCR_OK;
+    scr_path_message(path, text, e->why, sizeof e->why);
+    return SCR_ERR_INVALID;
+}
+
 static int prepare(struct eval *e, struct scr_tensor *o)
 {
     struct scr_axes axes = {0};
@@ -95,6 +142,8 @@ static int prepare(struct eval *e, struct scr_tensor *o)
         snprintf(e->why, sizeof e->why, "--eval: the name of the file is too long or has a comma");
         status = SCR_ERR_INVALID;
     }
+    if (status == SCR_OK && !e->o->dry_run)
+        status = check_output(e);
     if (status == SCR_OK)
         status = read_shape(e, &dtype, o);
     if (status == SCR_OK)
@@ -118,6 +167,8 @@ static int prepare(struct eval *e, struct scr_tensor *o)
                  e->list.dropped[0] != '\0' ? ": " : "", e->list.dropped);
         return SCR_ERR_INVALID;
     }
+    if (e->o->dry_run)
+        return SCR_OK;
     status = scr_dataset_create(&e->list.cases[0].spec, e->machine->threads, &e->data, e->why,
                                 sizeof e->why);
     if (status != SCR_OK)
@@ -134,14 +185,25 @@ static void print_percent(const char *name, double fraction)
         printf(", %s %.3g %%", name, 100 * fraction);
 }
 
+/* "ref:0 tile-skip skip=tile 64x64 f32" */
+static void describe(const struct scr_case *c, char *out, size_t size)
+{
+    char skip[16] = "", tile[32] = "";
+
+    if (strcmp(c->config.kernel, "tile-skip") == 0)
+        snprintf(skip, sizeof skip, " skip=%s", scr_skip_name(c->config.skip));
+    if (c->tile_q > 0)
+        snprintf(tile, sizeof tile, " %dx%d", c->tile_q, c->tile_k);
+    snprintf(out, size, "%s %s%s%s %s", c->device->id, c->config.kernel, skip, tile,
+             scr_dtype_name(c->spec.problem.dtype));
+}
+
 static void print_line(const struct scr_case *c, const struct scr_row *row)
 {
-    printf("%s %s", row->device, row->kernel);
-    if (strcmp(row->kernel, "tile-skip") == 0)
-        printf(" skip=%s", row->skip);
-    if (c->tile_q > 0)
-        printf(" %dx%d", c->tile_q, c->tile_k);
-    printf(" %s: ", row->dtype);
+    char name[200];
+
+    describe(c, name, sizeof name);
+    printf("%s: ", name);
     if (strcmp(row->status, "skipped") == 0) {
         printf("%s; skipped\n", row->reason);
         return;
@@ -167,6 +229,7 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
                                       .host_memory = e->machine->memory};
     struct scr_run_outcome outcome = {0};
     struct scr_row row;
+    bool right;
 
     scr_row_init(&row, c);
     scr_log_clear(&e->devices->log);
@@ -177,12 +240,16 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
         scr_case_run(c, bench, e->truth, &options, &e->devices->log, &row, &outcome);
     print_line(c, &row);
     fflush(stdout);
+    right = strcmp(row.status, "ok") == 0;
     if (strcmp(row.status, "wrong") == 0)
         e->n_wrong++;
     else if (strcmp(row.status, "ok") != 0 && strcmp(row.status, "skipped") != 0 &&
              strcmp(row.status, "unsupported") != 0)
         e->n_failed++;
-    if (e->output == NULL && bench->ready && isfinite(row.rel_err)) {
+    if (bench->ready && isfinite(row.rel_err) && !e->output_right && (right || e->output == NULL)) {
+        describe(c, e->output_of, sizeof e->output_of);
+        free(e->output);
+        e->output_right = right;
         e->output_bytes = bench->o_bytes;
         e->output = malloc(bench->o_bytes);
         if (e->output != NULL)
@@ -192,13 +259,20 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
 
 static int write_output(struct eval *e, struct scr_tensor *o)
 {
+    int status;
+
     if (e->output == NULL) {
-        snprintf(e->why, sizeof e->why, "nothing ran, so %.200s is not written", e->o->eval_out);
+        scr_path_message(e->o->eval_out, "not written: nothing ran", e->why, sizeof e->why);
         return SCR_ERR_DEVICE;
     }
+    if (!e->output_right)
+        fprintf(stderr, "harness: %s holds a wrong output: no kernel was right\n", e->o->eval_out);
     o->data = e->output;
     o->bytes = e->output_bytes;
-    return scr_safetensors_write(e->o->eval_out, o, 1, e->why, sizeof e->why);
+    status = scr_safetensors_write(e->o->eval_out, o, 1, e->why, sizeof e->why);
+    if (status == SCR_OK)
+        printf("Wrote o of %s to %s\n", e->output_of, e->o->eval_out);
+    return status;
 }
 
 int scr_eval_run(const struct scr_options *o, struct scr_devices *devices,
@@ -213,6 +287,10 @@ int scr_eval_run(const struct scr_options *o, struct scr_devices *devices,
     if (status != SCR_OK) {
         fprintf(stderr, "harness: %s\n", e.why);
         result = status == SCR_ERR_INVALID ? SCR_EXIT_USAGE : SCR_EXIT_SOME_FAILED;
+        goto done;
+    }
+    if (o->dry_run) {
+        scr_case_list_print(&e.list, stdout);
         goto done;
     }
     bench.data = e.data;

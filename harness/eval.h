@@ -9,7 +9,8 @@
 
 /*
  * Runs every kernel asked for on every chosen device and prints a line each; writes the output of
- * the first that ran as f32, of the rank of q.
+ * the first that was right, else of the first that ran, as f32, of the rank of q, and says whose it
+ * is. With dry_run lists the configurations and writes nothing.
  * Returns the exit status: 1 when an output is beyond its tolerance, 2 for files that cannot be
  * used, 5 when something failed.
  */

@@ -7,6 +7,7 @@
 #include "plot.h"
 #include "sweep.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -32,8 +33,14 @@ static void catch_signals(void)
 static int run_plot(const char *dir)
 {
     char why[300];
-    int status = scr_plot_dir(dir, NULL, why, sizeof why);
+    struct scr_plot_summary summary = {0};
+    int status = scr_plot_dir(dir, &summary, why, sizeof why);
 
+    if (status == SCR_OK && summary.n_drawn == 0) {
+        fprintf(stderr, "harness: --plot %s: no plot: no row in rows.jsonl was measured for one\n",
+                dir);
+        return SCR_EXIT_SOME_FAILED;
+    }
     if (status == SCR_OK) {
         printf("Plots: %s/plots\n", dir);
         return SCR_EXIT_FINE;
@@ -92,5 +99,12 @@ int main(int argc, char **argv)
         result = run_on_devices(&o, argc, argv);
     }
     scr_options_clear(&o);
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "harness: standard output cannot be written%s%s\n", errno != 0 ? ": " : "",
+                errno != 0 ? strerror(errno) : "");
+        if (result == SCR_EXIT_FINE)
+            result = SCR_EXIT_SOME_FAILED;
+    }
     return result;
 }

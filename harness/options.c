@@ -18,6 +18,7 @@ enum {
     OPT_EVAL,
     OPT_PLOT,
     OPT_DRY_RUN,
+    OPT_STRICT,
     OPT_HELP,
     OPT_VERSION,
     OPT_DEVICE,
@@ -27,6 +28,7 @@ enum {
     OPT_FORMAT,
     OPT_BUDGET,
     OPT_CASES,
+    OPT_AXIS, /* -a */
 };
 
 static const struct option long_options[] = {
@@ -36,6 +38,7 @@ static const struct option long_options[] = {
     {"eval", required_argument, NULL, OPT_EVAL},
     {"plot", required_argument, NULL, OPT_PLOT},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"strict", no_argument, NULL, OPT_STRICT},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {"device", required_argument, NULL, OPT_DEVICE},
@@ -70,9 +73,11 @@ void scr_options_help(FILE *f)
         "each\n"
         "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable\n"
         "  --dry-run           list the configurations and stop\n"
+        "  --strict            of --check: a configuration that is left out is a failure\n"
         "  --seed N            of the data; default 1\n"
         "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
-        "  --format LIST       printed at the end: table, csv, json, md; default table\n"
+        "  --format LIST       of --sweep, printed at the end: table, csv, json, md; default "
+        "table\n"
         "  --budget TIME       start no row after 90, 90s, 5m or 1h\n"
         "\n"
         "Axes (LIST: 1,2,3 or 512:16384:*2 or 64:256:+64)\n"
@@ -81,7 +86,7 @@ void scr_options_help(FILE *f)
         "  kernel              dense, masked-dense, tile-skip    skip    none, tile, slice\n"
         "  tile                64x64, all, auto                  variant a name, auto\n"
         "  workload            iid, planted:0.1x64 (pair density x run length), window, ends,\n"
-        "                      trace:FILE.safetensors\n"
+        "                      trace:FILE.safetensors (its own seq, window and r, unless -a says)\n"
         "  window              a number of tokens, inf, init (2 to 256 over the heads), auto\n"
         "  r                   sharpness > 0, auto               causal  0, 1\n"
         "  norm                0, 1 (TanhNorm)                   out     f32, same (as dtype)\n"
@@ -95,8 +100,8 @@ void scr_options_help(FILE *f)
         "  harness --check --device all\n"
         "  harness --eval layer.safetensors o.safetensors -a causal=1\n"
         "\n"
-        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 5 some rows failed,\n"
-        "130 interrupted.\n",
+        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 5 some rows failed or\n"
+        "none ran, 130 interrupted.\n",
         f);
 }
 
@@ -176,6 +181,48 @@ static int bad_option(int argc, char **argv, int c, char *why, size_t why_size)
     return SCR_ERR_INVALID;
 }
 
+/* An option that the mode does not look at is a mistake of the user's, so it is not passed over. */
+static int check_effect(const struct scr_options *o, unsigned given, char *why, size_t why_size)
+{
+    enum {
+        SWEEP = 1 << SCR_MODE_SWEEP,
+        CHECK = 1 << SCR_MODE_CHECK,
+        EVAL = 1 << SCR_MODE_EVAL,
+    };
+    static const char *const modes[] = {
+        [SCR_MODE_SWEEP] = "--sweep",
+        [SCR_MODE_CHECK] = "--check",
+        [SCR_MODE_EVAL] = "--eval",
+        [SCR_MODE_PLOT] = "--plot",
+        [SCR_MODE_LIST_DEVICES] = "--list-devices",
+    };
+    static const struct {
+        const char *name;
+        int option;
+        unsigned effect; /* bits of the modes in which it has one */
+    } options[] = {
+        {"-a", OPT_AXIS, SWEEP | CHECK | EVAL},
+        {"--device", OPT_DEVICE, SWEEP | CHECK | EVAL},
+        {"--dry-run", OPT_DRY_RUN, SWEEP | CHECK | EVAL},
+        {"--preset", OPT_PRESET, SWEEP | CHECK},
+        {"--cases", OPT_CASES, SWEEP | CHECK},
+        {"--seed", OPT_SEED, SWEEP | CHECK},
+        {"--out", OPT_OUT, SWEEP | CHECK},
+        {"--budget", OPT_BUDGET, SWEEP | CHECK},
+        {"--format", OPT_FORMAT, SWEEP},
+        {"--strict", OPT_STRICT, CHECK},
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if ((given >> (options[i].option - OPT_FIRST) & 1) == 0 ||
+            (options[i].effect >> o->mode & 1) != 0)
+            continue;
+        snprintf(why, why_size, "%s has no effect with %s", options[i].name, modes[o->mode]);
+        return SCR_ERR_INVALID;
+    }
+    return SCR_OK;
+}
+
 static int set_mode(struct scr_options *o, enum scr_mode mode, bool *chosen, char *why,
                     size_t why_size)
 {
@@ -218,6 +265,9 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
     case OPT_DRY_RUN:
         o->dry_run = true;
         return SCR_OK;
+    case OPT_STRICT:
+        o->strict = true;
+        return SCR_OK;
     case OPT_HELP:
     case 'h':
         return set_mode(o, SCR_MODE_HELP, mode_chosen, why, why_size);
@@ -225,7 +275,11 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
         return set_mode(o, SCR_MODE_VERSION, mode_chosen, why, why_size);
     case OPT_DEVICE:
         o->device = optarg;
-        return SCR_OK;
+        if (*optarg != '\0' && *optarg != ',' && strstr(optarg, ",,") == NULL &&
+            optarg[strlen(optarg) - 1] != ',')
+            return SCR_OK;
+        snprintf(why, why_size, "--device: an empty word; expected an id, a backend or all");
+        return SCR_ERR_INVALID;
     case OPT_PRESET:
         o->preset = optarg;
         if (scr_preset_find(optarg) != NULL)
@@ -264,6 +318,7 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
     const char *rest[2] = {NULL, NULL};
     int n_rest = 0;
     bool mode_chosen = false;
+    unsigned given = 0; /* a bit an option, from OPT_FIRST */
     int c;
 
     *o = (struct scr_options){.formats = SCR_FORMAT_TABLE, .seed = 1};
@@ -282,6 +337,10 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
                                       : take(o, c, &mode_chosen, why, why_size);
         if (status != SCR_OK)
             return status;
+        if (c == 'a')
+            c = OPT_AXIS;
+        if (c >= OPT_FIRST)
+            given |= 1u << (c - OPT_FIRST);
     }
     for (; optind < argc; optind++) {
         if (n_rest < 2)
@@ -303,6 +362,8 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
         snprintf(why, why_size, "%s: unexpected word; see --help", rest[0] != NULL ? rest[0] : "");
         return SCR_ERR_INVALID;
     }
+    if (check_effect(o, given, why, why_size) != SCR_OK)
+        return SCR_ERR_INVALID;
     if (o->n_cases > 0 && o->preset != NULL) {
         snprintf(why, why_size, "--cases and --preset exclude each other");
         return SCR_ERR_INVALID;

@@ -31,8 +31,9 @@ enum scr_format {
 struct scr_options {
     enum scr_mode mode;
     bool dry_run;
-    const char *device;                    /* --device, or NULL */
-    const char *preset;                    /* --preset, or NULL */
+    bool strict;        /* of --check: what did not run, or proves little, is a failure */
+    const char *device; /* --device, or NULL */
+    const char *preset; /* --preset, or NULL */
     const char *cases[SCR_MAX_CASE_FILES]; /* --cases */
     int n_cases;
     const char *out; /* --out, or NULL */

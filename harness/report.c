@@ -40,6 +40,13 @@ static int make_dirs(const char *path, bool *made)
     return *made || errno == EEXIST ? 0 : -1;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static bool is_empty(const char *path)
 {
     DIR *d = opendir(path);
@@ -78,6 +85,10 @@ int scr_report_open(struct scr_report *r, const char *dir, const struct scr_mach
         snprintf(r->dir, sizeof r->dir, "%s", dir);
         if (make_dirs(r->dir, &made) != 0)
             return failed(r->dir, why, why_size);
+        if (!made && !is_folder(r->dir)) {
+            snprintf(why, why_size, "--out %s: is not a folder", dir);
+            return SCR_ERR_INVALID;
+        }
         if (!made && !is_empty(r->dir)) {
             snprintf(why, why_size,
                      "--out %s: holds something already; expected a new or empty "
@@ -149,38 +160,88 @@ static int finish(FILE *f, const char *temporary, const char *path, char *why, s
     return SCR_OK;
 }
 
-static void write_markdown(const struct scr_machine *m, const struct scr_devices *devices,
-                           const struct scr_row *rows, size_t n, FILE *f)
+int scr_report_end(const struct scr_report *r, bool interrupted, size_t n_rows, char *why,
+                   size_t why_size)
 {
-    char line[2400];
-    bool any = false;
+    char path[700], temporary[720], stamp[32];
+    json_t *header;
+    json_error_t error;
+    FILE *f;
+    bool good;
+
+    snprintf(path, sizeof path, "%s/run.json", r->dir);
+    snprintf(temporary, sizeof temporary, "%s.part", path);
+    header = json_load_file(path, 0, &error);
+    now_text("%Y-%m-%dT%H:%M:%SZ", stamp, sizeof stamp);
+    good = json_object_set_new(header, "finish", json_string(stamp)) == 0 &&
+           json_object_set_new(header, "end",
+                               json_string(interrupted ? "interrupted" : "complete")) == 0 &&
+           json_object_set_new(header, "rows", json_integer((json_int_t)n_rows)) == 0;
+    f = good ? fopen(temporary, "we") : NULL;
+    if (f == NULL) {
+        json_decref(header);
+        snprintf(why, why_size, "%s: cannot be written", path);
+        return SCR_ERR_INVALID;
+    }
+    json_dumpf(header, f, JSON_INDENT(2));
+    json_decref(header);
+    return finish(f, temporary, path, why, why_size);
+}
+
+/* How many output rows were compared, where that is not all of them. */
+static void write_checked(const struct scr_row *rows, size_t n, FILE *f)
+{
+    const struct scr_row *sampled = NULL;
+    bool same = true;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!scr_row_has_result(&rows[i]))
+            continue;
+        if (rows[i].rows_checked < rows[i].rows && sampled == NULL)
+            sampled = &rows[i];
+        same &= sampled != NULL && rows[i].rows_checked == sampled->rows_checked &&
+                rows[i].rows == sampled->rows;
+    }
+    if (sampled != NULL && same)
+        fprintf(f, " on %.0f of %.0f rows", sampled->rows_checked, sampled->rows);
+    else if (sampled != NULL)
+        fputs(" (on as many rows as the column `checked` says, else on all)", f);
+}
+
+static void write_markdown(const struct scr_machine *m, const struct scr_devices *devices,
+                           const struct scr_row *rows, size_t n, const char *note, FILE *f)
+{
+    char line[4096];
 
     fprintf(f, "# Screening: results\n\n");
-    scr_verdict_line(rows, n, line, sizeof line);
-    fprintf(f, "%s\n\n", line);
+    if (note[0] != '\0')
+        fprintf(f, "%s\n\n", note);
+    scr_verdict(rows, n, line, sizeof line);
+    for (const char *s = line; *s != '\0';) {
+        size_t len = strcspn(s, "\n");
+
+        fprintf(f, *s == ' ' ? "`%.*s`\n\n" : "%.*s\n\n", (int)(len - strspn(s, " ")),
+                s + strspn(s, " "));
+        s += len + (s[len] != '\0');
+    }
     scr_machine_line(m, line, sizeof line);
     fprintf(f, "Machine: %s; %s.\n", line, m->os);
     for (size_t i = 0; i < devices->n; i++)
         fprintf(f, "Device %s: %s, driver %s.\n", devices->info[i]->id, devices->info[i]->name,
                 devices->info[i]->driver);
-    fprintf(f, "\nAll times are of warm caches, after the result was checked against float64. "
-               "Densities are over the pairs and tiles inside mask and window.\n\n");
+    fprintf(f, "\nAll times are of warm caches, after the result was checked against float64");
+    write_checked(rows, n, f);
+    fprintf(f,
+            ". A time with ~ is of too few samples for an interval. Densities are over the pairs "
+            "and tiles inside mask and window.\n\n");
     scr_table_print(rows, n, SCR_TABLE_MARKDOWN, f);
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(rows[i].status, "ok") == 0)
-            continue;
-        if (!any)
-            fprintf(f, "\n## Rows without a result\n\n");
-        any = true;
-        fprintf(f, "- %s: %s\n  `%s`\n", rows[i].status, rows[i].reason, rows[i].repro);
-    }
     fprintf(f, "\nPlots, where they could be drawn, are in `plots/`; `run.json` has machine and "
                "options, `rows.jsonl` every row with the command that repeats it.\n");
 }
 
 int scr_report_derive(const struct scr_report *r, const struct scr_machine *m,
                       const struct scr_devices *devices, const struct scr_row *rows, size_t n,
-                      char *why, size_t why_size)
+                      const char *note, char *why, size_t why_size)
 {
     char path[700], temporary[720];
     FILE *f;
@@ -203,7 +264,7 @@ int scr_report_derive(const struct scr_report *r, const struct scr_machine *m,
     f = fopen(temporary, "we");
     if (f == NULL)
         return failed(temporary, why, why_size);
-    write_markdown(m, devices, rows, n, f);
+    write_markdown(m, devices, rows, n, note, f);
     return finish(f, temporary, path, why, why_size);
 }
 

@@ -30,10 +30,20 @@ int scr_report_header(const struct scr_report *r, const struct scr_machine *m,
                       const struct scr_devices *devices, json_t *options, char *why,
                       size_t why_size);
 
-/* Writes rows.csv and report.md, by way of temporary files. Contracts as for open. */
+/*
+ * Adds to run.json how the run ended ("end": "complete" or "interrupted"), its number of rows and
+ * the finish time. A run that was killed has none of them. Contracts as for open.
+ */
+int scr_report_end(const struct scr_report *r, bool interrupted, size_t n_rows, char *why,
+                   size_t why_size);
+
+/*
+ * Writes rows.csv and report.md, by way of temporary files. Contracts as for open.
+ * note  a line for the report's head, or ""
+ */
 int scr_report_derive(const struct scr_report *r, const struct scr_machine *m,
                       const struct scr_devices *devices, const struct scr_row *rows, size_t n,
-                      char *why, size_t why_size);
+                      const char *note, char *why, size_t why_size);
 
 void scr_report_close(struct scr_report *r);
 

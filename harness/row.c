@@ -105,6 +105,7 @@ void scr_row_init(struct scr_row *row, const struct scr_case *c)
     }
     snprintf(row->backend, sizeof row->backend, "%s", c->device->backend);
     snprintf(row->device, sizeof row->device, "%s", c->device->id);
+    row->on_cpu = c->device->is_cpu;
     snprintf(row->device_name, sizeof row->device_name, "%s", c->device->name);
     snprintf(row->kernel, sizeof row->kernel, "%s", c->config.kernel);
     snprintf(row->variant, sizeof row->variant, "%s", c->config.variant);

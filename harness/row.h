@@ -22,6 +22,7 @@ struct scr_row {
     char status[16]; /* ok wrong unsupported skipped compile oom failed */
     char reason[200];
     char backend[16], device[32], device_name[128];
+    bool on_cpu; /* of the device; no column */
     char kernel[20], variant[20], params[200];
     char dtype[8], dtype_out[8];
     double batch, heads, kv_heads, seq_q, seq_k, dk, dv;

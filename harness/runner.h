@@ -36,9 +36,9 @@ struct scr_run_options {
 
 /* What a run leaves behind besides its row. */
 struct scr_run_outcome {
-    bool has_output; /* the kernel ran and wrote a right output */
+    bool has_output; /* the kernel ran and wrote a right output, each time */
     uint64_t output_hash;
-    bool all_zero; /* the reference is zero in every head */
+    bool proves_little; /* every head's reference is zero or hopelessly ill-conditioned */
 };
 
 /*

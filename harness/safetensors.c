@@ -23,20 +23,40 @@ struct scr_safetensors {
     size_t map_bytes;
     struct scr_tensor *tensors; /* those of a type that is read */
     size_t n_tensors;
+    struct left_out {
+        char name[sizeof((struct scr_tensor *)0)->name];
+        const char *type;
+    } * left_out;
+    size_t n_left_out;
 };
 
 /* Where a message goes. */
 struct report {
-    const char *name; /* last part of the path */
+    const char *path;
     char *why;
     size_t why_size;
 };
 
 static struct report report_for(const char *path, char *why, size_t why_size)
 {
-    const char *slash = strrchr(path, '/');
+    return (struct report){path, why, why_size};
+}
 
-    return (struct report){slash != NULL ? slash + 1 : path, why, why_size};
+void scr_path_message(const char *path, const char *text, char *why, size_t why_size)
+{
+    static const char cut[] = "...";
+    size_t len = strlen(path);
+    size_t rest = strlen(text) + strlen(": ") + 1;
+
+    if (len + rest <= why_size) {
+        snprintf(why, why_size, "%s: %s", path, text);
+        return;
+    }
+    rest += strlen(cut);
+    if (rest >= why_size)
+        snprintf(why, why_size, "%s", text);
+    else
+        snprintf(why, why_size, "%s%s: %s", cut, path + len - (why_size - rest), text);
 }
 
 #if defined(__GNUC__)
@@ -56,7 +76,7 @@ refuse(const struct report *r, const char *format, ...)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
     }
-    snprintf(r->why, r->why_size, "%.60s: %s", r->name, text);
+    scr_path_message(r->path, text, r->why, r->why_size);
     return SCR_ERR_INVALID;
 }
 
@@ -86,6 +106,7 @@ static const struct type *find_type(const char *name)
 /* One entry of the header with its place in the file. */
 struct entry {
     const char *name; /* in the JSON document */
+    const char *type;
     size_t begin, end;
     int dtype;
     int n_dims;
@@ -154,6 +175,7 @@ static int read_entry(const struct report *r, const json_t *json, size_t data_by
     type = find_type(type_name);
     if (type == NULL)
         return refuse(r, "tensor '%.40s': unknown dtype '%.20s'", e->name, type_name);
+    e->type = type->name;
     e->dtype = type->dtype;
     status = read_shape(r, json_object_get(json, "shape"), type->bytes, &bytes, e);
     if (status == SCR_OK)
@@ -208,8 +230,13 @@ static void keep_tensors(struct scr_safetensors *f, const struct entry *entries,
     for (size_t i = 0; i < n; i++) {
         struct scr_tensor *t = &f->tensors[f->n_tensors];
 
-        if (entries[i].dtype < 0 || strlen(entries[i].name) >= sizeof t->name)
+        if (strlen(entries[i].name) >= sizeof t->name)
             continue;
+        if (entries[i].dtype < 0) {
+            strcpy(f->left_out[f->n_left_out].name, entries[i].name);
+            f->left_out[f->n_left_out++].type = entries[i].type;
+            continue;
+        }
         strcpy(t->name, entries[i].name);
         t->dtype = (scr_dtype)entries[i].dtype;
         t->n_dims = entries[i].n_dims;
@@ -231,7 +258,8 @@ static int read_header(struct scr_safetensors *f, const struct report *r, json_t
     int status = SCR_OK;
 
     f->tensors = calloc(count + 1, sizeof *f->tensors);
-    if (entries == NULL || f->tensors == NULL) {
+    f->left_out = calloc(count + 1, sizeof *f->left_out);
+    if (entries == NULL || f->tensors == NULL || f->left_out == NULL) {
         free(entries);
         return SCR_ERR_NO_MEMORY;
     }
@@ -339,6 +367,7 @@ void scr_safetensors_close(struct scr_safetensors **pf)
     if (f->map != NULL)
         munmap(f->map, f->map_bytes);
     free(f->tensors);
+    free(f->left_out);
     free(f);
     *pf = NULL;
 }
@@ -348,6 +377,15 @@ const struct scr_tensor *scr_safetensors_find(const struct scr_safetensors *f, c
     for (size_t i = 0; i < f->n_tensors; i++) {
         if (strcmp(f->tensors[i].name, name) == 0)
             return &f->tensors[i];
+    }
+    return NULL;
+}
+
+const char *scr_safetensors_left_out(const struct scr_safetensors *f, const char *name)
+{
+    for (size_t i = 0; i < f->n_left_out; i++) {
+        if (strcmp(f->left_out[i].name, name) == 0)
+            return f->left_out[i].type;
     }
     return NULL;
 }

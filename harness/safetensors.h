@@ -31,6 +31,15 @@ int scr_safetensors_open(const char *path, struct scr_safetensors **out, char *w
                          size_t why_size);
 void scr_safetensors_close(struct scr_safetensors **f);
 
+/*
+ * Writes "PATH: TEXT"; where that is too long it leaves out the beginning of the path, so that the
+ * text is whole.
+ */
+void scr_path_message(const char *path, const char *text, char *why, size_t why_size);
+
+/* The type ("I64") of a tensor of that name that is left out, or NULL. Static storage. */
+const char *scr_safetensors_left_out(const struct scr_safetensors *f, const char *name);
+
 /* The tensor of that name, or NULL. Lives as long as the file is open. */
 const struct scr_tensor *scr_safetensors_find(const struct scr_safetensors *f, const char *name);
 

@@ -18,7 +18,13 @@
 /* Pairs whose output is computed in float64; dk = dv = 64: about a second a core. */
 static const uint64_t MAX_PAIRS = 4u << 20;
 
-/* What the rows of one group on one device have shown so far; baselines come first. */
+/* Share of the machine's memory that a data set and its reference may take. */
+static const double MAX_MEMORY_SHARE = 0.6;
+
+/*
+ * What the rows of one group on one device have shown so far; baselines come first. `c` has the
+ * parameters of a run with skip = none, which t is the time of: NaN where it was not timed.
+ */
 struct unskipped {
     const struct scr_case *c;
     uint64_t hash;
@@ -32,7 +38,7 @@ struct baselines {
 };
 
 struct tally {
-    size_t ok, wrong, skipped, failed, zero;
+    size_t ok, wrong, skipped, failed, little;
 };
 
 struct sweep {
@@ -52,9 +58,10 @@ struct sweep {
     struct tally tally[SCR_MAX_DEVICES];
     char why[700];
     bool write_failed;
+    size_t n_over_budget; /* rows not started */
 };
 
-static int add_product(struct sweep *s, const char *line, enum scr_preset_on on)
+static int add_product(struct sweep *s, const char *line, enum scr_preset_on on, bool preset)
 {
     const scr_device_info *devices[SCR_MAX_DEVICES];
     struct scr_axes axes = {0};
@@ -65,6 +72,8 @@ static int add_product(struct sweep *s, const char *line, enum scr_preset_on on)
 
         devices[i] = on == SCR_ON_ANY || info->is_cpu == (on == SCR_ON_CPU) ? info : NULL;
     }
+    if (preset)
+        scr_axes_mark_preset(&axes);
     if (status == SCR_OK)
         status = scr_axes_override(&axes, &s->o->axes);
     if (status == SCR_OK)
@@ -90,13 +99,17 @@ static int add_file(struct sweep *s, const char *path)
         number++;
         if (line[strspn(line, " \t\r\n")] == '\0' || line[strspn(line, " \t")] == '#')
             continue;
-        status = add_product(s, line, SCR_ON_ANY);
+        status = add_product(s, line, SCR_ON_ANY, false);
         if (status != SCR_OK) {
             char inner[sizeof s->why];
 
             snprintf(inner, sizeof inner, "%s", s->why);
-            snprintf(s->why, sizeof s->why, "%.120s:%d: %.240s", path, number, inner);
+            snprintf(s->why, sizeof s->why, "%.400s:%d: %.280s", path, number, inner);
         }
+    }
+    if (status == SCR_OK && ferror(f)) {
+        snprintf(s->why, sizeof s->why, "--cases %s: %s", path, strerror(errno));
+        status = SCR_ERR_INVALID;
     }
     free(line);
     fclose(f);
@@ -114,7 +127,7 @@ static int enumerate(struct sweep *s)
         status = add_file(s, s->o->cases[i]);
     if (s->o->n_cases == 0) {
         for (const struct scr_preset_line *l = preset->lines; l->axes && status == SCR_OK; l++)
-            status = add_product(s, l->axes, l->on);
+            status = add_product(s, l->axes, l->on, true);
     }
     if (status != SCR_OK)
         return status;
@@ -127,16 +140,21 @@ static int enumerate(struct sweep *s)
     return SCR_OK;
 }
 
-static void list_cases(const struct scr_case_list *l)
+/* Whether anything can run; a list of refusals alone is a mistake of the user's. */
+static int check_supported(struct sweep *s)
 {
-    char name[SCR_CASE_TEXT];
+    const struct scr_case_list *l = &s->list;
 
     for (size_t i = 0; i < l->n; i++) {
-        scr_case_name(&l->cases[i], name, sizeof name);
-        printf("%s%s%s\n", name, l->cases[i].refused != SCR_OK ? "  unsupported: " : "",
-               l->cases[i].why);
+        if (l->cases[i].refused == SCR_OK)
+            return SCR_OK;
     }
-    printf("%zu configurations on %zu data sets\n", l->n, l->n_groups);
+    if (l->n == 1)
+        snprintf(s->why, sizeof s->why, "the configuration is unsupported: %s", l->cases[0].why);
+    else
+        snprintf(s->why, sizeof s->why, "all %zu configurations are unsupported, the first: %s",
+                 l->n, l->cases[0].why);
+    return SCR_ERR_INVALID;
 }
 
 static bool same_params(const struct scr_case *a, const struct scr_case *b)
@@ -152,35 +170,49 @@ static bool same_params(const struct scr_case *a, const struct scr_case *b)
     return true;
 }
 
+static void remember(struct baselines *base, const struct scr_case *c, uint64_t hash, double t)
+{
+    struct unskipped *grown = realloc(base->none, (base->n_none + 1) * sizeof *grown);
+
+    if (grown != NULL) {
+        base->none = grown;
+        base->none[base->n_none++] = (struct unskipped){c, hash, t};
+    }
+}
+
 /*
- * The output of the same kernel with nothing skipped, which must be the same bits. It is run where
- * the sweep has no such row. False: there is nothing to compare with.
+ * Holds a row that is ok to the output of the same kernel with nothing skipped, which must be the
+ * same bits. That is run, untimed, where the sweep has no such row; when it cannot be had, the row
+ * is not verified and so failed.
  */
-static bool unskipped_hash(const struct sweep *s, const struct scr_case *c, struct scr_bench *bench,
-                           const struct scr_truth *truth, const struct baselines *base,
-                           uint64_t *hash)
+static void compare_unskipped(const struct sweep *s, const struct scr_case *c,
+                              struct scr_bench *bench, const struct scr_truth *truth,
+                              struct baselines *base, uint64_t hash, struct scr_row *row)
 {
     struct scr_run_options options = {.host_memory = s->machine->memory};
     struct scr_case plain = *c;
-    struct scr_run_outcome outcome;
-    struct scr_row row;
+    struct scr_run_outcome outcome = {0};
+    struct scr_row other;
+    size_t i = 0;
 
-    for (size_t i = 0; i < base->n_none; i++) {
-        if (same_params(base->none[i].c, c)) {
-            *hash = base->none[i].hash;
-            return true;
-        }
+    while (i < base->n_none && !same_params(base->none[i].c, c))
+        i++;
+    if (i < base->n_none) {
+        outcome = (struct scr_run_outcome){.has_output = true, .output_hash = base->none[i].hash};
+    } else {
+        plain.config.skip = SCR_SKIP_NONE;
+        plain.refused = scr_config_resolve(c->device, &c->spec.problem, &plain.config, plain.why,
+                                           sizeof plain.why);
+        scr_row_init(&other, &plain);
+        scr_case_run(&plain, bench, truth, &options, &s->devices->log, &other, &outcome);
+        if (outcome.has_output)
+            remember(base, c, outcome.output_hash, NAN);
     }
-    if (s->timed)
-        return false;
-    plain.config.skip = SCR_SKIP_NONE;
-    plain.refused = scr_config_resolve(c->device, &c->spec.problem, &plain.config, NULL, 0);
-    if (plain.refused != SCR_OK)
-        return false;
-    scr_row_init(&row, &plain);
-    scr_case_run(&plain, bench, truth, &options, &s->devices->log, &row, &outcome);
-    *hash = outcome.output_hash;
-    return outcome.has_output;
+    if (!outcome.has_output)
+        scr_row_status(row, "failed", "nothing to compare the bits with: skip = none is %s: %.120s",
+                       other.status, other.reason);
+    else if (outcome.output_hash != hash)
+        scr_row_status(row, "wrong", "differs from skip = none");
 }
 
 static double faster(double a, double b)
@@ -205,12 +237,7 @@ static void relate(const struct scr_case *c, const struct scr_run_outcome *outco
     }
     row->speedup_vs_dense = base->dense / t;
     if (c->config.skip == SCR_SKIP_NONE) {
-        struct unskipped *grown = realloc(base->none, (base->n_none + 1) * sizeof *grown);
-
-        if (grown != NULL) {
-            base->none = grown;
-            base->none[base->n_none++] = (struct unskipped){c, outcome->output_hash, t};
-        }
+        remember(base, c, outcome->output_hash, t);
         return;
     }
     for (size_t i = 0; i < base->n_none; i++) {
@@ -274,13 +301,13 @@ static void run_one(struct sweep *s, const struct scr_case *c, struct scr_bench 
     struct scr_run_outcome outcome = {0};
     char name[SCR_CASE_TEXT];
     struct scr_row row;
-    uint64_t hash;
 
     scr_case_name(c, name, sizeof name);
     scr_progress_show(&s->progress, s->n_rows, name);
     scr_row_init(&row, c);
     if (over_budget(s)) {
-        scr_row_status(&row, "skipped", "the time budget of %.0f s is spent", s->o->budget_s);
+        s->n_over_budget++;
+        scr_row_status(&row, "skipped", "the time budget of %g s is spent", s->o->budget_s);
         keep_row(s, c, &row);
         return;
     }
@@ -295,38 +322,57 @@ static void run_one(struct sweep *s, const struct scr_case *c, struct scr_bench 
         return;
     }
     scr_case_run(c, bench, truth, &options, &s->devices->log, &row, &outcome);
-    if (strcmp(row.status, "ok") == 0 && c->config.skip != SCR_SKIP_NONE &&
-        unskipped_hash(s, c, bench, truth, base, &hash) && hash != outcome.output_hash)
-        scr_row_status(&row, "wrong", "differs from skip = none");
+    if (strcmp(row.status, "ok") == 0 && c->config.skip != SCR_SKIP_NONE)
+        compare_unskipped(s, c, bench, truth, base, outcome.output_hash, &row);
     if (strcmp(row.status, "ok") == 0)
         relate(c, &outcome, base, &row);
-    s->tally[c->device_order].zero += outcome.has_output && outcome.all_zero;
+    if (strcmp(row.status, "ok") == 0)
+        s->tally[c->device_order].little += outcome.proves_little;
     keep_row(s, c, &row);
 }
 
-/*
- * Runs the cases [first, end), which share their data. SCR_OK also when rows failed;
- * SCR_ERR_INVALID when a trace cannot be used.
- */
-static int run_group(struct sweep *s, size_t first, size_t end)
+/* Whether the data of a group and its reference fit into this machine; else why not. */
+static bool reference_fits(const struct sweep *s, const scr_problem *p, char *why, size_t why_size)
+{
+    double need = scr_truth_memory(p, s->machine->threads);
+    char text[24];
+
+    if (s->machine->memory == 0 || need <= MAX_MEMORY_SHARE * (double)s->machine->memory)
+        return true;
+    scr_format_bytes(need, text, sizeof text);
+    snprintf(why, why_size, "the reference needs %s of host memory", text);
+    return false;
+}
+
+/* The row of a case that did not come to run. */
+static void keep_unrun(struct sweep *s, const struct scr_case *c, const char *status,
+                       const char *why)
+{
+    struct scr_row row;
+
+    scr_row_init(&row, c);
+    scr_row_status(&row, status, "%s", why);
+    keep_row(s, c, &row);
+}
+
+/* Runs the cases [first, end), which share their data; each gets its row, whatever happens. */
+static void run_group(struct sweep *s, size_t first, size_t end)
 {
     const struct scr_case *cases = s->list.cases;
     struct scr_dataset *data = NULL;
     struct scr_truth *truth = NULL;
     struct scr_bench bench = {0};
     struct baselines base = {.masked = NAN, .dense = NAN};
-    char why[300] = "";
+    char why[200] = ""; /* as long as a row's reason */
     int status = SCR_OK;
+    bool is_trace = cases[first].spec.workload.kind == SCR_WORKLOAD_TRACE;
+    bool fits = reference_fits(s, &cases[first].spec.problem, why, sizeof why);
 
-    if (!over_budget(s)) {
+    if (fits && !over_budget(s)) {
         status =
             scr_dataset_create(&cases[first].spec, s->machine->threads, &data, why, sizeof why);
         if (status == SCR_OK)
             status = scr_truth_create(data, s->machine->threads, MAX_PAIRS, &truth);
-        if (status == SCR_ERR_INVALID && cases[first].spec.workload.kind == SCR_WORKLOAD_TRACE) {
-            snprintf(s->why, sizeof s->why, "%s", why);
-            goto done;
-        }
     }
     bench.data = data;
     for (size_t i = first; i < end && !*s->stop; i++) {
@@ -335,24 +381,21 @@ static int run_group(struct sweep *s, size_t first, size_t end)
             free(base.none);
             base = (struct baselines){.masked = NAN, .dense = NAN};
         }
-        if (status != SCR_OK) {
-            struct scr_row row;
-
-            scr_row_init(&row, &cases[i]);
-            scr_row_status(&row, status == SCR_ERR_NO_MEMORY ? "oom" : "unsupported", "%s",
-                           why[0] != '\0' ? why : scr_status_text(status));
-            keep_row(s, &cases[i], &row);
-            continue;
-        }
-        run_one(s, &cases[i], &bench, truth, &base);
+        if (!fits)
+            keep_unrun(s, &cases[i], "skipped", why);
+        else if (status != SCR_OK)
+            keep_unrun(s, &cases[i],
+                       status == SCR_ERR_NO_MEMORY ? "oom"
+                       : is_trace                  ? "failed"
+                                                   : "unsupported",
+                       why[0] != '\0' ? why : scr_status_text(status));
+        else
+            run_one(s, &cases[i], &bench, truth, &base);
     }
-    status = SCR_OK;
-done:
     scr_bench_clear(&bench);
     free(base.none);
     scr_truth_destroy(&truth);
     scr_dataset_destroy(&data);
-    return status;
 }
 
 static int run_groups(struct sweep *s)
@@ -361,13 +404,10 @@ static int run_groups(struct sweep *s)
 
     while (first < s->list.n && !*s->stop && !s->write_failed) {
         size_t end = first + 1;
-        int status;
 
         while (end < s->list.n && s->list.cases[end].group == s->list.cases[first].group)
             end++;
-        status = run_group(s, first, end);
-        if (status != SCR_OK)
-            return status;
+        run_group(s, first, end);
         first = end;
     }
     if (s->write_failed) {
@@ -402,12 +442,13 @@ static int write_header(struct sweep *s, int argc, char **argv)
 
 static void print_rows(const struct sweep *s)
 {
-    char line[2400];
+    char lines[4096];
 
     if (s->o->formats & SCR_FORMAT_TABLE) {
         scr_table_print(s->rows, s->n_rows, SCR_TABLE_TEXT, stdout);
-        scr_verdict_line(s->rows, s->n_rows, line, sizeof line);
-        printf("\n%s\n", line);
+        scr_verdict(s->rows, s->n_rows, lines, sizeof lines);
+        putchar('\n');
+        scr_print_wrapped(lines, stdout);
     }
     if (s->o->formats & SCR_FORMAT_MD)
         scr_table_print(s->rows, s->n_rows, SCR_TABLE_MARKDOWN, stdout);
@@ -428,11 +469,28 @@ static void print_tally(const struct sweep *s)
         const struct tally *t = &s->tally[i];
         size_t ran = t->ok + t->wrong;
 
-        printf("%s: %zu ok, %zu wrong, %zu skipped, %zu failed, %zu all-zero references%s\n",
-               s->devices->info[i]->id, t->ok, t->wrong, t->skipped, t->failed, t->zero,
-               ran > 0 && 2 * t->zero > ran ? " (most references are zero: this proves little)"
-                                            : "");
+        printf("%s: %zu ok, %zu wrong, %zu skipped, %zu failed, %zu prove little (reference all "
+               "zero or ill-conditioned)%s\n",
+               s->devices->info[i]->id, t->ok, t->wrong, t->skipped, t->failed, t->little,
+               2 * t->little > ran ? ", which is most of them" : "");
     }
+}
+
+/* Whether every configuration ran on every device and most of them could have failed. */
+static bool thorough(const struct sweep *s)
+{
+    bool good = !s->list.kernel_missing;
+
+    for (size_t i = 0; i < s->devices->n; i++) {
+        const struct tally *t = &s->tally[i];
+
+        good &= t->skipped == 0 && 2 * t->little <= t->ok + t->wrong;
+    }
+    if (s->list.kernel_missing)
+        printf("strict: %s\n", s->list.dropped);
+    else if (!good)
+        printf("strict: some configurations were left out or prove little\n");
+    return good;
 }
 
 static void draw(const struct sweep *s)
@@ -446,24 +504,47 @@ static void draw(const struct sweep *s)
         fprintf(stderr, "harness: plots: %s\n", why);
 }
 
+/* How a run ended that did not do everything, or "". */
+static void describe_end(const struct sweep *s, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (s->n_rows < s->list.n)
+        snprintf(out, size, "Interrupted after %zu of %zu configurations.", s->n_rows, s->list.n);
+    else if (s->n_over_budget > 0)
+        snprintf(out, size, "The time budget of %g s was spent after %zu of %zu configurations.",
+                 s->o->budget_s, s->n_rows - s->n_over_budget, s->list.n);
+}
+
+static int write_files(struct sweep *s, const char *note)
+{
+    int status = scr_report_derive(&s->report, s->machine, s->devices, s->rows, s->n_rows, note,
+                                   s->why, sizeof s->why);
+
+    if (status == SCR_OK)
+        status =
+            scr_report_end(&s->report, s->n_rows < s->list.n, s->n_rows, s->why, sizeof s->why);
+    scr_report_close(&s->report);
+    if (status != SCR_OK)
+        fprintf(stderr, "harness: %s\n", s->why);
+    else if (s->timed && s->n_rows > 0)
+        draw(s);
+    return status;
+}
+
 static int finish(struct sweep *s)
 {
     struct tally sum = {0};
+    char note[120];
     int status = SCR_OK;
 
+    describe_end(s, note, sizeof note);
     for (size_t i = 0; i < s->devices->n; i++) {
+        sum.ok += s->tally[i].ok;
         sum.wrong += s->tally[i].wrong;
         sum.failed += s->tally[i].failed;
     }
-    if (s->has_report) {
-        status = scr_report_derive(&s->report, s->machine, s->devices, s->rows, s->n_rows, s->why,
-                                   sizeof s->why);
-        scr_report_close(&s->report);
-        if (status != SCR_OK)
-            fprintf(stderr, "harness: %s\n", s->why);
-        else if (s->timed && s->n_rows > 0)
-            draw(s);
-    }
+    if (s->has_report)
+        status = write_files(s, note);
     if (s->timed)
         print_rows(s);
     else
@@ -472,10 +553,19 @@ static int finish(struct sweep *s)
         fprintf(s->o->formats == SCR_FORMAT_TABLE ? stdout : stderr, "Results: %s\n",
                 s->report.dir);
     fflush(stdout);
+    if (note[0] != '\0')
+        fprintf(stderr, "%s\n", note);
     if (*s->stop)
         return SCR_EXIT_INTERRUPTED;
     if (sum.wrong > 0)
         return SCR_EXIT_WRONG;
+    if (sum.ok == 0 && s->n_over_budget == 0) {
+        fprintf(stderr, "harness: nothing ran; the first: %s: %s\n",
+                s->n_rows > 0 ? s->rows[0].status : "", s->n_rows > 0 ? s->rows[0].reason : "");
+        return SCR_EXIT_SOME_FAILED;
+    }
+    if (s->o->strict && !thorough(s))
+        return SCR_EXIT_SOME_FAILED;
     return sum.failed > 0 || status != SCR_OK ? SCR_EXIT_SOME_FAILED : SCR_EXIT_FINE;
 }
 
@@ -490,6 +580,7 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
         .stop = stop,
         .timed = o->mode == SCR_MODE_SWEEP,
         .start_s = scr_clock_s(),
+        .list = {.program = argv[0]},
     };
     int result = SCR_EXIT_USAGE;
     int status = enumerate(&s);
@@ -497,10 +588,13 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
     if (status != SCR_OK)
         goto out;
     if (o->dry_run) {
-        list_cases(&s.list);
+        scr_case_list_print(&s.list, stdout);
         result = SCR_EXIT_FINE;
         goto out;
     }
+    status = check_supported(&s);
+    if (status != SCR_OK)
+        goto out;
     s.rows = calloc(s.list.n, sizeof *s.rows);
     if (s.rows == NULL) {
         snprintf(s.why, sizeof s.why, "out of memory");
@@ -519,10 +613,12 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
     scr_progress_start(&s.progress, stderr, s.list.n);
     status = run_groups(&s);
     scr_progress_hide(&s.progress);
-    if (status == SCR_OK)
-        result = finish(&s);
-    else if (status == SCR_ERR_DEVICE)
+    if (status != SCR_OK)
+        fprintf(stderr, "harness: %s\n", s.why);
+    result = finish(&s);
+    if (status != SCR_OK && result == SCR_EXIT_FINE)
         result = SCR_EXIT_SOME_FAILED;
+    status = SCR_OK;
 out:
     if (status != SCR_OK)
         fprintf(stderr, "harness: %s\n", s.why);

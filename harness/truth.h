@@ -24,10 +24,14 @@ int scr_truth_create(const struct scr_dataset *data, int threads, uint64_t max_p
                      struct scr_truth **out);
 void scr_truth_destroy(struct scr_truth **t);
 
+/* Bytes of host memory, at most, that a dataset of this problem and its truth take together. */
+double scr_truth_memory(const scr_problem *p, int threads);
+
 struct scr_densities {
     uint64_t pairs_admissible, pairs_live, pairs_near_tau;
     uint64_t tiles_admissible, tiles_live;
-    uint64_t tiles_sure; /* live beyond f32 rounding: a kernel that skips one is wrong */
+    uint64_t tiles_sure;  /* live beyond f32 rounding: a kernel that skips one is wrong */
+    uint64_t tiles_maybe; /* live within f32 rounding: a kernel that finds another alive is wrong */
 };
 
 /* Sums over batch and heads for tiles of tile_q x tile_k (multiples of 16), aligned at row and
@@ -35,6 +39,16 @@ struct scr_densities {
 void scr_truth_densities(const struct scr_truth *t, int tile_q, int tile_k,
                          struct scr_densities *out);
 
+/* The same for one head: b * heads_q + h. */
+void scr_truth_head_densities(const struct scr_truth *t, size_t head, int tile_q, int tile_k,
+                              struct scr_densities *out);
+
+/*
+ * Two measures decide. Of each (batch, head): |o - ref| / |ref| within the tolerance of the storage
+ * type, which is widened where f32 rounding next to tau alone can exceed it. Of each checked row,
+ * so that a wrong row does not drown in its head: an error below 4 times the tolerance, relative to
+ * the row, and exact zeros where no pair can be found alive.
+ */
 struct scr_verdict {
     bool pass;
     /* |o - ref| / |ref| of the (batch, head) nearest to failing; -1 where it holds a NaN or an
@@ -46,7 +60,8 @@ struct scr_verdict {
     uint64_t rows;         /* batch * heads_q * len_q: all were checked for NaN and being written */
     int heads;             /* batch * heads_q */
     int heads_zero;        /* reference all zero: o must be exactly 0 */
-    int heads_ill;         /* tolerance widened: every live pair too close to tau for f32 */
+    int heads_ill;         /* needed a wider tolerance: every live pair too close to tau for f32 */
+    int heads_hopeless;    /* ill, and widened over 100 times: passing proves nothing */
     char reason[160];      /* "" when it passes */
 };
 

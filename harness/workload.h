@@ -35,6 +35,9 @@ struct scr_topics scr_topics_for(double density);
  */
 int scr_workload_draw(struct scr_dataset *d, double r, int threads);
 
+/* The paper's first window of head h of `heads`, scr_window's "init". */
+float scr_window_init(int h, int heads);
+
 /* The shape of a trace as scr_dataset_shape says. */
 int scr_trace_shape(const char *path, int max_len, scr_problem *p, char *why, size_t why_size);
 

@@ -12,8 +12,8 @@
  *   ends:0          one topic, keys around its opposite
  *
  * The bytes must not depend on the machine: the numbers come from + - * / and sqrt alone, which
- * IEEE 754 rounds in one way, with contraction into fma switched off; no function of libm is
- * called.
+ * IEEE 754 rounds in one way, with contraction into fma switched off; of libm only functions that
+ * are exact are called.
  */
 #include "workload.h"
 
@@ -70,6 +70,28 @@ static double natural_log(double x)
     for (int n = 21; n >= 1; n -= 2)
         sum = sum * t2 + 1.0 / n;
     return 2 * t * sum + exponent * ln2;
+}
+
+/* e^x for x in [0, 6], within a few units of 1e-16 of itself. */
+static double exponential(double x)
+{
+    const double ln2 = 0.69314718055994530942;
+    int exponent = (int)(x / ln2 + 0.5);
+    double a = x - exponent * ln2;
+    double sum = 1;
+
+    for (int n = 18; n >= 1; n--)
+        sum = 1 + sum * a / n;
+    return ldexp(sum, exponent); /* exact */
+}
+
+float scr_window_init(int h, int heads)
+{
+    const double ln255 = 5.54126354515842614625;
+
+    if (h == 0)
+        return 2;
+    return (float)(exponential(ln255 * h / (heads - 1)) + 1);
 }
 
 /* Cosine and sine of 2 pi u, u in (0, 1), by their series within an eighth of a turn. */

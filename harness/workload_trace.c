@@ -14,7 +14,7 @@
 struct trace {
     struct scr_safetensors *file;
     const struct scr_tensor *q, *k, *v, *r, *w;
-    const char *name; /* last part of the path */
+    const char *path;
     char *why;
     size_t why_size;
 };
@@ -31,7 +31,7 @@ refuse(const struct trace *t, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
-    snprintf(t->why, t->why_size, "%.60s: %s", t->name, text);
+    scr_path_message(t->path, text, t->why, t->why_size);
     return SCR_ERR_INVALID;
 }
 
@@ -49,8 +49,14 @@ static struct extent extent_of(const struct scr_tensor *t)
 
 static int find(const struct trace *t, const char *name, const struct scr_tensor **out)
 {
+    const char *other = scr_safetensors_left_out(t->file, name);
+
     *out = scr_safetensors_find(t->file, name);
-    return *out != NULL ? SCR_OK : refuse(t, "no tensor '%s' of type F32, F16 or BF16", name);
+    if (*out != NULL)
+        return SCR_OK;
+    return other != NULL
+               ? refuse(t, "tensor '%s' is of type %s; expected F32, F16 or BF16", name, other)
+               : refuse(t, "no tensor '%s'", name);
 }
 
 /* Everything about the shapes that does not depend on the data. */
@@ -96,10 +102,9 @@ static int check_shapes(const struct trace *t)
 
 static int trace_open(const char *path, struct trace *t, char *why, size_t why_size)
 {
-    const char *slash = strrchr(path, '/');
     int status;
 
-    *t = (struct trace){.name = slash != NULL ? slash + 1 : path, .why = why, .why_size = why_size};
+    *t = (struct trace){.path = path, .why = why, .why_size = why_size};
     status = scr_safetensors_open(path, &t->file, why, why_size);
     if (status == SCR_OK)
         status = find(t, "q", &t->q);

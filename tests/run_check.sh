@@ -9,7 +9,7 @@ for cases; do
     set -- "$@" --cases "$cases"
     shift
 done
-"$harness" --check --device "$device" "$@"
+"$harness" --check --strict --device "$device" "$@"
 status=$?
 if [ $status -eq 3 ]; then
     exit 77

@@ -94,7 +94,7 @@ static void ends_are_two_workloads(void **state)
 
 static void tiles_and_params(void **state)
 {
-    struct seen *s = points("tile=64x32,all,auto param=WG=64+UNROLL=2 kernel=dense skip=none");
+    struct seen *s = points("tile=64x32,all,auto param=WG=64+VEC=2 kernel=dense skip=none");
 
     (void)state;
     assert_int_equal(s->n, 3);
@@ -103,7 +103,7 @@ static void tiles_and_params(void **state)
     assert_int_equal(s->points[1].tile_q, SCR_TILE_ALL);
     assert_int_equal(s->points[2].tile_q, SCR_TILE_AUTO);
     assert_int_equal(s->points[0].n_params, 2);
-    assert_string_equal(s->points[0].params[1].name, "UNROLL");
+    assert_string_equal(s->points[0].params[1].name, "VEC");
     assert_int_equal(s->points[0].params[1].value, 2);
     free(s);
 }
@@ -154,6 +154,8 @@ static void bad_words_are_refused_by_name(void **state)
         {"param=WG=", "NAME=NUMBER"},
         {"param==3", "NAME=NUMBER"},
         {"param=A=1+", "NAME=NUMBER"},
+        {"param=NOSUCH=1", "no kernel has a parameter 'NOSUCH'"},
+        {"param=TILE_Q=32+NOSUCH=1", "no kernel has a parameter 'NOSUCH'"},
     };
 
     (void)state;
@@ -192,6 +194,83 @@ static void overrides_drop_what_follows(void **state)
     scr_axes_clear(&over);
 }
 
+/* A preset's lengths, windows and sharpness are for drawn data; what a user says holds for all. */
+static void a_trace_keeps_its_own(void **state)
+{
+    struct scr_axes axes = {0}, over = {0};
+    struct seen *s = calloc(1, sizeof *s);
+    char why[300];
+
+    (void)state;
+    assert_int_equal(
+        scr_axes_set_line(&axes, "seq=8 window=inf r=3 kernel=dense skip=none", why, sizeof why),
+        SCR_OK);
+    scr_axes_mark_preset(&axes);
+    assert_int_equal(scr_axes_set_line(&over, "workload=trace:f,iid r=5", why, sizeof why), SCR_OK);
+    assert_int_equal(scr_axes_override(&axes, &over), SCR_OK);
+    assert_int_equal(scr_axes_for_each(&axes, keep, s), SCR_OK);
+    assert_int_equal(s->n, 2);
+    assert_int_equal(s->points[0].workload.kind, SCR_WORKLOAD_TRACE);
+    assert_int_equal(s->points[0].seq, 0);
+    assert_int_equal(s->points[0].window.kind, SCR_WINDOW_AUTO);
+    assert_true(s->points[0].r == 5);
+    assert_int_equal(s->points[1].seq, 8);
+    assert_int_equal(s->points[1].window.kind, SCR_WINDOW_INF);
+    free(s);
+    scr_axes_clear(&axes);
+    scr_axes_clear(&over);
+}
+
+/* Parses a command line; returns the status. */
+static int parse(const char *line, char *why, size_t why_size)
+{
+    char words[300], *argv[20], *rest = NULL;
+    struct scr_options o;
+    int argc = 0, status;
+
+    snprintf(words, sizeof words, "harness %s", line);
+    for (char *w = strtok_r(words, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest))
+        argv[argc++] = w;
+    argv[argc] = NULL;
+    status = scr_options_parse(argc, argv, &o, why, why_size);
+    scr_options_clear(&o);
+    return status;
+}
+
+static void options_without_effect_are_refused(void **state)
+{
+    static const char *const refused[][2] = {
+        {"--check --format json", "--format has no effect with --check"},
+        {"--format json --check", "--format has no effect with --check"},
+        {"--sweep --strict", "--strict has no effect with --sweep"},
+        {"--strict", "--strict has no effect with --sweep"},
+        {"--eval a b --out c", "--out has no effect with --eval"},
+        {"--eval a b --seed 3", "--seed has no effect with --eval"},
+        {"--eval a b --preset quick", "--preset has no effect with --eval"},
+        {"--plot d --device ref", "--device has no effect with --plot"},
+        {"--plot d -a seq=3", "-a has no effect with --plot"},
+        {"--list-devices --dry-run", "--dry-run has no effect with --list-devices"},
+    };
+    static const char *const taken[] = {
+        "--sweep --device ref --preset quick --out d --format csv --budget 5 --seed 2 -a seq=3",
+        "--check --strict --cases f --budget 5 --out d",
+        "--eval a b --dry-run --device ref -a causal=1",
+        "--dry-run --format json",
+        "--plot d --help",
+    };
+    char why[300];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        assert_int_equal(parse(refused[i][0], why, sizeof why), SCR_ERR_INVALID);
+        assert_string_equal(why, refused[i][1]);
+    }
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (parse(taken[i], why, sizeof why) != SCR_OK)
+            fail_msg("%s: %s", taken[i], why);
+    }
+}
+
 static void durations(void **state)
 {
     double s;
@@ -219,6 +298,8 @@ int main(void)
         cmocka_unit_test(tiles_and_params),
         cmocka_unit_test(bad_words_are_refused_by_name),
         cmocka_unit_test(overrides_drop_what_follows),
+        cmocka_unit_test(a_trace_keeps_its_own),
+        cmocka_unit_test(options_without_effect_are_refused),
         cmocka_unit_test(durations),
     };
 

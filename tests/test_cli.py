@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -54,6 +55,24 @@ class Usage(unittest.TestCase):
         self.refused(["--plot", "/nonexistent"], "--plot")
         self.refused(["--device", "ref", "--check", "-a", "heads=3", "-a", "kv_heads=2"],
                      "no configuration", "multiple of kv_heads")
+        self.refused(["--cases", DATA], DATA, "directory")
+        self.refused(["--device", ""], "--device", "empty")
+        self.refused(["--device", "ref,"], "--device", "empty")
+        self.refused(["--check", "--format", "json"], "--format has no effect with --check")
+        self.refused(["--check", "-a", "param=NOSUCH=3"], "no kernel", "NOSUCH")
+
+    def test_nothing_supported_is_no_success(self):
+        self.refused(["--check", "--device", "ref", "-a", "tile=48x48"], "unsupported", "48")
+        self.refused(["--sweep", "--device", "ref", "-a", "tile=48x48"], "unsupported", "48")
+
+    def test_full_disk(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for args in (["--help"], ["--dry-run", "--device", "ref"]):
+                p = subprocess.run([HARNESS, *args], stdout=full, stderr=subprocess.PIPE, text=True,
+                                   timeout=60, check=False)
+                self.assertEqual(p.returncode, 5)
+                self.assertEqual(p.stderr.count("\n"), 1)
+                self.assertIn("standard output", p.stderr)
 
     def test_missing_devices(self):
         self.refused(["--device", "cuda:99"], "cuda:99", status=3)
@@ -118,11 +137,14 @@ class Files(unittest.TestCase):
         with open(os.path.join(out, "run.json"), encoding="utf-8") as f:
             header = json.load(f)
         self.assertIn("cpu", header["machine"])
+        self.assertEqual((header["end"], header["rows"]), ("complete", len(rows)))
+        self.assertRegex(header["finish"], r"^\d{4}-\d\d-\d\dT")
         self.assertEqual(header["devices"][0]["id"], "ref:0")
         self.assertTrue(os.path.getsize(os.path.join(out, "report.md")) > 0)
 
         # The command of a row gives that row, and nothing but it.
         words = shlex.split(rows[-1]["repro"])
+        self.assertEqual(words[0], HARNESS)
         p = run(*words[1:], "--format", "json", "--out", self.path("again"))
         self.assertEqual(p.returncode, 0, p.stderr)
         again = [json.loads(line) for line in p.stdout.splitlines()]
@@ -145,10 +167,14 @@ class Files(unittest.TestCase):
         p = run("--check", "--device", "ref", "--cases", cases, cwd=self.dir)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(p.stdout.splitlines()[-1],
-                         "ref:0: 2 ok, 0 wrong, 0 skipped, 0 failed, 1 all-zero references")
+                         "ref:0: 2 ok, 0 wrong, 0 skipped, 0 failed, 1 prove little "
+                         "(reference all zero or ill-conditioned)")
         self.assertEqual(os.listdir(self.dir), ["cases"])
         p = run("--check", "--device", "ref", "--cases", cases, "-a", "workload=ends:0")
-        self.assertIn("proves little", p.stdout)
+        self.assertIn("which is most of them", p.stdout)
+        p = run("--check", "--device", "ref", "--cases", cases, "-a", "seq=2000000",
+                "-a", "heads=64")
+        self.assertIn("2 skipped", p.stdout)
         with open(cases, "a", encoding="utf-8") as f:
             f.write("seq=many\n")
         p = run("--check", "--device", "ref", "--cases", cases)
@@ -163,29 +189,112 @@ class Files(unittest.TestCase):
         skipped = [r for r in rows if r["status"] == "skipped"]
         self.assertTrue(skipped)
         self.assertIn("budget", skipped[-1]["reason"])
+        said = "budget of 1 s was spent after %d of %d" % (len(rows) - len(skipped), len(rows))
+        self.assertIn(said, p.stderr)
+        with open(os.path.join(self.path("r"), "report.md"), encoding="utf-8") as f:
+            self.assertIn(said, f.read())
+        self.assertIn("%d rows skipped: " % len(skipped), p.stdout)
 
     def test_interrupt_leaves_valid_files(self):
         out = self.path("r")
         with subprocess.Popen([HARNESS, "--sweep", "--device", "ref", "--out", out],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as p:
             rows = os.path.join(out, "rows.jsonl")
             for _ in range(600):
                 if os.path.exists(rows) and os.path.getsize(rows) > 0:
                     break
                 time.sleep(0.05)
             p.send_signal(signal.SIGINT)
-            self.assertEqual(p.wait(60), 130)
+            stderr = p.communicate(timeout=60)[1]
+            self.assertEqual(p.returncode, 130)
         with open(rows, encoding="utf-8") as f:
             n = sum(1 for line in f if json.loads(line))
         self.assertGreater(n, 0)
         with open(os.path.join(out, "rows.csv"), encoding="utf-8", newline="") as f:
             self.assertEqual(len(list(csv.DictReader(f))), n)
+        self.assertRegex(stderr, r"(?m)^Interrupted after %d of \d+ configurations\.$" % n)
+        with open(os.path.join(out, "report.md"), encoding="utf-8") as f:
+            self.assertIn("Interrupted after %d of " % n, f.read())
+        with open(os.path.join(out, "run.json"), encoding="utf-8") as f:
+            header = json.load(f)
+        self.assertEqual((header["end"], header["rows"]), ("interrupted", n))
+
+    def listed(self, *args):
+        p = run("--dry-run", "--device", "ref", *args, cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return p.stdout.splitlines()[:-1]
+
+    def test_repetitions_run_once(self):
+        one = ["-a", "seq=64", "-a", "kernel=dense", "-a", "tile=auto"]
+        self.assertEqual(len(self.listed("-a", "workload=iid", "-a", "window=auto,inf",
+                                         "-a", "r=auto,2", "-a", "q_pos0=auto,0", *one)), 1)
+        self.assertEqual(len(self.listed("-a", "workload=window", "-a", "window=auto,256", *one)), 1)
+        self.assertEqual(len(self.listed("-a", "workload=planted", "-a", "r=auto,2,16",
+                                         "-a", "window=inf", *one)), 2)
+
+    def test_a_trace_in_a_sweep(self):
+        with open(TRACE, "rb") as f:
+            q = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["q"]
+        length = q["shape"][-2]
+        # Nothing of what the preset says of drawn data: no two lengths, no window, no sharpness.
+        lines = self.listed("-a", "workload=trace:" + TRACE)
+        self.assertEqual(len(set(lines)), len(lines))
+        for line in lines:
+            self.assertIn("window=auto", line)
+            self.assertIn("kv=[%d,%d]" % (q["shape"][-3], length), line)
+            self.assertNotIn(" r=", line)
+        # What the user says holds; a length above the file's is the file's.
+        one = ["-a", "workload=trace:t", "-a", "kernel=masked-dense", "-a", "tile=auto"]
+        os.symlink(TRACE, self.path("t"))
+        self.assertEqual(len(self.listed(*one, "-a", "seq=%d,%d,auto" % (length, 2 * length))), 1)
+        self.assertEqual(len(self.listed(*one, "-a", "seq=64,96", "-a", "window=inf,8")), 4)
+        p = run("--sweep", "--device", "ref", *one, "-a", "seq=64,%d" % (2 * length), "--out", "o",
+                "--format", "json", cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        rows = [json.loads(line) for line in p.stdout.splitlines()]
+        self.assertEqual([r["seq_q"] for r in rows], [64, length])
+        self.assertIn("-a seq=64 ", rows[0]["repro"])
+        self.assertNotIn("seq=", rows[1]["repro"])
+        self.assertIn("workload=trace:" + os.path.realpath(TRACE), rows[1]["repro"])
+        # Its command works from anywhere.
+        p = run(*shlex.split(rows[0]["repro"])[1:], "--format", "json", "--out", self.path("p"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(json.loads(p.stdout)["data_hash"], rows[0]["data_hash"])
+
+    def test_a_bad_trace_fails_its_rows_only(self):
+        with open(TRACE, "rb") as f:
+            good = f.read()
+        n = struct.unpack("<Q", good[:8])[0]
+        begin = 8 + n + json.loads(good[8:8 + n])["q"]["data_offsets"][0]
+        with open(self.path("nan"), "wb") as f:
+            f.write(good[:begin] + b"\xff\xff" + good[begin + 2:])
+        args = ["--sweep", "--device", "ref", "-a", "kernel=masked-dense", "-a", "tile=auto",
+                "-a", "seq=64", "-a", "window=inf", "--format", "json"]
+        p = run(*args, "-a", "workload=trace:nan,iid", "--out", "r", cwd=self.dir)
+        self.assertEqual(p.returncode, 5, p.stderr)
+        rows = [json.loads(line) for line in p.stdout.splitlines()]
+        self.assertEqual([r["status"] for r in rows], ["failed", "ok"])
+        self.assertIn("NaN", rows[0]["reason"])
+        self.assertTrue(os.path.exists(self.path("r/report.md")))
+        p = run(*args, "-a", "workload=trace:nan", "--out", "only", cwd=self.dir)
+        self.assertEqual(p.returncode, 5)
+        self.assertIn("nothing ran; the first: failed: nan: q holds a NaN", p.stderr)
+        p = run("--plot", "only", cwd=self.dir)
+        self.assertEqual(p.returncode, 5)
+        self.assertIn("no plot", p.stderr)
+
+    def test_out_must_be_a_folder(self):
+        with open(self.path("file"), "w", encoding="utf-8"):
+            pass
+        p = run("--sweep", *SMALL, "--out", self.path("file"))
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("is not a folder", p.stderr)
 
     def test_eval_of_a_trace(self):
         o = self.path("o.safetensors")
         p = run("--eval", TRACE, o, "--device", "ref")
         self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
-        self.assertEqual(p.stdout.count("ref:0 "), 3, p.stdout)
+        self.assertEqual(p.stdout.count("\nref:0 ") + p.stdout.startswith("ref:0 "), 3, p.stdout)
         with open(TRACE, "rb") as f:
             q = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["q"]
         with open(o, "rb") as f:
@@ -194,6 +303,25 @@ class Files(unittest.TestCase):
         self.assertEqual(header["o"]["dtype"], "F32")
         self.assertEqual(header["o"]["shape"][:-1], q["shape"][:-1])
         self.assertEqual(size, header["o"]["data_offsets"][1])
+        self.assertRegex(p.stdout.splitlines()[-1], "^Wrote o of ref:0 tile-skip .* to ")
+
+    def test_eval_guards_its_files(self):
+        shutil.copy(TRACE, self.path("in"))
+        os.link(self.path("in"), self.path("same"))
+        with open(TRACE, "rb") as f:
+            good = f.read()
+        for out, said in (("in", "is the input"), ("same", "is the input"), (".", "is a folder"),
+                          ("nowhere/o", "nowhere/o: No such")):
+            p = run("--eval", "in", out, "--device", "ref", cwd=self.dir)
+            self.assertEqual(p.returncode, 2, p.stderr)
+            self.assertEqual(p.stdout, "")
+            self.assertIn(said, p.stderr)
+        with open(self.path("in"), "rb") as f:
+            self.assertEqual(f.read(), good)
+        p = run("--eval", "in", "o", "--device", "ref", "--dry-run", cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(p.stdout.splitlines()[-1], "3 configurations")
+        self.assertFalse(os.path.exists(self.path("o")))
 
     def test_eval_of_bad_files(self):
         with open(TRACE, "rb") as f:
@@ -214,6 +342,13 @@ class Files(unittest.TestCase):
             self.assertEqual(p.returncode, 2, name + p.stderr)
             self.assertEqual(p.stderr.count("\n"), 1, name + p.stderr)
             self.assertFalse(os.path.exists(self.path("o")))
+            self.assertIn(path, p.stderr)
+        n_q = good.index(b'"F16"')
+        with open(self.path("ints"), "wb") as f:
+            f.write(good[:n_q] + b'"I16"' + good[n_q + 5:])
+        p = run("--eval", self.path("ints"), self.path("o"), "--device", "ref")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("is of type I16", p.stderr)
         p = run("--eval", TRACE, self.path("o"), "-a", "seq=3")
         self.assertEqual(p.returncode, 2)
 

@@ -13,6 +13,7 @@
 #include "ref/convert.h"
 #include "safetensors.h"
 #include "truth.h"
+#include "workload.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -363,6 +364,46 @@ static void init_windows(void **state)
     d = create(&spec, 1);
     assert_true(d->w[0] == 2.0f);
     scr_dataset_destroy(&d);
+    /* The nearest f32, for every head of every number of heads up to 64. */
+    for (int heads = 2; heads <= 64; heads++) {
+        for (int h = 0; h < heads; h++) {
+            long double w = powl(255, (long double)h / (heads - 1)) + 1;
+
+            assert_true(scr_window_init(h, heads) == (float)w);
+        }
+    }
+}
+
+/* Whether all or none of the rows [first, end) of one head are NaN throughout. */
+static void rows_are_nan(const uint16_t *x, size_t dim, int first, int end, bool nan)
+{
+    for (size_t i = (size_t)first * dim; i < (size_t)end * dim; i++)
+        assert_true(isnan(scr_f16_to_f32(x[i])) == nan);
+}
+
+static void missing_keys(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 2, 100, 32);
+    struct scr_dataset *d;
+
+    (void)state;
+    spec.problem.batch = 3;
+    spec.problem.dtype = SCR_F16;
+    spec.problem.has_kv_len = spec.ragged_kv_len = true;
+    d = create(&spec, 1);
+    for (int head = 0; head < 6; head++) {
+        const uint16_t *k = (const uint16_t *)d->k + (size_t)head * 100 * 32;
+        const uint16_t *v = (const uint16_t *)d->v + (size_t)head * 100 * 16;
+        int keys = d->kv_len[head / 2];
+
+        rows_are_nan(k, 32, 0, keys, false);
+        rows_are_nan(v, 16, 0, keys, false);
+        rows_are_nan(k, 32, keys, 100, true);
+        rows_are_nan(v, 16, keys, 100, true);
+    }
+    assert_true(d->kv_len[1] < 100 && d->kv_len[2] < 100);
+    assert_true(densities(d, 0).pairs_admissible > 0);
+    scr_dataset_destroy(&d);
 }
 
 static void key_lengths(void **state)
@@ -679,13 +720,21 @@ static void narrowing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox),          cmocka_unit_test(workload_notation),
-        cmocka_unit_test(window_notation), cmocka_unit_test(iid_distribution),
-        cmocka_unit_test(planted_density), cmocka_unit_test(planted_runs),
-        cmocka_unit_test(ends_and_window), cmocka_unit_test(refused_specs),
-        cmocka_unit_test(init_windows),    cmocka_unit_test(key_lengths),
-        cmocka_unit_test(same_bytes),      cmocka_unit_test(hash_sees_every_byte),
-        cmocka_unit_test(trace_slices),    cmocka_unit_test(bad_traces),
+        cmocka_unit_test(philox),
+        cmocka_unit_test(workload_notation),
+        cmocka_unit_test(window_notation),
+        cmocka_unit_test(iid_distribution),
+        cmocka_unit_test(planted_density),
+        cmocka_unit_test(planted_runs),
+        cmocka_unit_test(ends_and_window),
+        cmocka_unit_test(refused_specs),
+        cmocka_unit_test(init_windows),
+        cmocka_unit_test(key_lengths),
+        cmocka_unit_test(missing_keys),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(hash_sees_every_byte),
+        cmocka_unit_test(trace_slices),
+        cmocka_unit_test(bad_traces),
         cmocka_unit_test(narrowing),
     };
 

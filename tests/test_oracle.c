@@ -23,8 +23,10 @@ struct fixture {
     double k[MAX_BATCH * MAX_HEADS * MAX_LEN * D];
     double v[MAX_BATCH * MAX_HEADS * MAX_LEN * D];
     double o[MAX_LEN * D];
+    struct scr_oracle_row rows[MAX_LEN];
     float r[MAX_HEADS], w[MAX_HEADS];
     int32_t kv_len[MAX_BATCH];
+    double size;
     struct scr_oracle_stats stats;
     uint8_t blocks[(MAX_LEN / SCR_BLOCK) * (MAX_LEN / SCR_BLOCK)];
 };
@@ -70,13 +72,14 @@ static void run(struct fixture *f, int b, int h)
         .r = f->r,
         .w = f->w,
         .kv_len = f->p.has_kv_len ? f->kv_len : NULL,
+        .size = f->size,
     };
 
     memset(&f->stats, 0, sizeof f->stats);
     memset(f->blocks, 0, sizeof f->blocks);
     for (int i = 0; i < MAX_LEN * D; i++)
         f->o[i] = NAN;
-    scr_oracle_rows(&in, b, h, 0, f->p.len_q, f->o, &f->stats, f->blocks);
+    scr_oracle_rows(&in, b, h, 0, f->p.len_q, f->o, f->rows, &f->stats, f->blocks);
 }
 
 /* Row i becomes a unit vector whose product with the first axis is s. */
@@ -130,16 +133,32 @@ static void near_tau(void **state)
 
     f->p.len_k = 3; /* tau = 0.5: inside the band below and above, and just beyond it */
     fill(f, 0);
-    set_unit(f->k, 0, 0.5 - SCR_ORACLE_EPS / 2);
-    set_unit(f->k, 1, 0.5 + SCR_ORACLE_EPS / 2);
-    set_unit(f->k, 2, 0.5 - SCR_ORACLE_EPS * 2);
+    set_unit(f->k, 0, 0.5 - SCR_ORACLE_BAND / 2);
+    set_unit(f->k, 1, 0.5 + SCR_ORACLE_BAND / 2);
+    set_unit(f->k, 2, 0.5 - SCR_ORACLE_BAND * 2);
     run(f, 0, 0);
     assert_int_equal(f->stats.pairs_near_tau, 2);
     assert_int_equal(f->stats.pairs_live, 1);
-    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_LIVE);
-    set_unit(f->k, 2, 0.5 + SCR_ORACLE_EPS * 2);
+    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_LIVE | SCR_BLOCK_MAYBE);
+    set_unit(f->k, 1, 0);
     run(f, 0, 0);
-    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_LIVE | SCR_BLOCK_SURE);
+    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_MAYBE);
+    assert_true(f->rows[0].maybe && f->rows[0].norm2 == 0 && f->rows[0].rounding2 > 0);
+    set_unit(f->k, 0, 0);
+    run(f, 0, 0);
+    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE);
+    assert_true(!f->rows[0].maybe && f->rows[0].rounding2 == 0);
+    f->size = 2; /* longer vectors, wider bands */
+    run(f, 0, 0);
+    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE);
+    set_unit(f->k, 2, 0.5 - SCR_ORACLE_BAND * 1.9);
+    run(f, 0, 0);
+    assert_int_equal(f->blocks[0], SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_MAYBE);
+    f->size = 0;
+    set_unit(f->k, 2, 0.5 + SCR_ORACLE_BAND * 2);
+    run(f, 0, 0);
+    assert_int_equal(f->blocks[0],
+                     SCR_BLOCK_ADMISSIBLE | SCR_BLOCK_LIVE | SCR_BLOCK_SURE | SCR_BLOCK_MAYBE);
 }
 
 static void window_edge(void **state)
@@ -194,6 +213,10 @@ static void positions(void **state)
     close_to(f->o[5], 0);
     close_to(f->o[D + 5], 1);
     assert_int_equal(f->stats.pairs_admissible, 5 + 6);
+    close_to(f->rows[0].norm2, 5); /* unit values apart from each other */
+    close_to(f->rows[1].norm2, 6);
+    close_to(f->rows[1].terms2, 6);
+    close_to(f->rows[0].norm2 + f->rows[1].norm2, f->stats.norm2);
     f->p.q_pos0 = -1; /* row 0 sees nothing, row 1 the first key */
     run(f, 0, 0);
     assert_true(f->o[0] == 0);
@@ -216,6 +239,10 @@ static void key_lengths(void **state)
     f->kv_len[0] = 4;
     f->kv_len[1] = 0;
     fill(f, 1);
+    for (int i = 0; i < 12 * D; i++) { /* keys that do not exist are not looked at */
+        if (i / D >= 4)
+            f->k[i] = f->v[i] = NAN;
+    }
     run(f, 0, 0);
     close_to(f->o[5 * D + 3], 1);
     close_to(f->o[5 * D + 4], 0);
@@ -276,7 +303,7 @@ static void blocks(void **state)
             int expected = j == i || j == i - 1 ? SCR_BLOCK_ADMISSIBLE : 0;
 
             if (i == 2 && j == 2)
-                expected |= SCR_BLOCK_LIVE | SCR_BLOCK_SURE;
+                expected |= SCR_BLOCK_LIVE | SCR_BLOCK_SURE | SCR_BLOCK_MAYBE;
             assert_int_equal(f->blocks[i * 3 + j], expected);
         }
     }
@@ -379,14 +406,14 @@ static void ranges(void **state)
     f->p.len_q = f->p.len_k = 50;
     fill(f, 0.9);
     run(f, 0, 0);
-    scr_oracle_rows(&in, 0, 0, 0, 16, o, &stats, flags);
-    scr_oracle_rows(&in, 0, 0, 16, 34, o + 16 * D, &stats, flags);
+    scr_oracle_rows(&in, 0, 0, 0, 16, o, NULL, &stats, flags);
+    scr_oracle_rows(&in, 0, 0, 16, 34, o + 16 * D, NULL, &stats, flags);
     assert_memory_equal(o, f->o, sizeof *o * 50 * D);
     assert_memory_equal(flags, f->blocks, sizeof flags);
     assert_int_equal(stats.pairs_live, f->stats.pairs_live);
     close_to(stats.norm2, f->stats.norm2);
     memset(&stats, 0, sizeof stats);
-    scr_oracle_rows(&in, 0, 0, 0, 50, NULL, &stats, NULL);
+    scr_oracle_rows(&in, 0, 0, 0, 50, NULL, NULL, &stats, NULL);
     assert_int_equal(stats.pairs_live, f->stats.pairs_live);
     assert_int_equal(stats.pairs_admissible, f->stats.pairs_admissible);
     assert_true(stats.norm2 == 0);

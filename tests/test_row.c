@@ -117,6 +117,9 @@ static void repro_names_everything(void **state)
     assert_string_equal(repro, "harness --check --device opencl:0.0 -a 'workload=trace:a b' "
                                "-a kernel=tile-skip -a skip=tile -a variant=portable "
                                "-a tile=32x64 -a param=WG=8 --seed 7");
+    c.program = "./my build/harness";
+    scr_case_repro(&c, "--check", repro, sizeof repro);
+    assert_ptr_equal(strstr(repro, "'./my build/harness' --check --device "), repro);
 }
 
 static void shell_words(void **state)
@@ -196,8 +199,9 @@ static struct scr_row measured(const char *skip, double density, double speedup)
     row.r = 16;
     snprintf(row.data_hash, sizeof row.data_hash, "%g", density);
     row.t_median_ns = 1000 / speedup;
-    row.t_ci_lo_ns = row.t_median_ns * 0.95;
-    row.t_ci_hi_ns = row.t_median_ns * 1.05;
+    row.t_ci_lo_ns = row.t_median_ns * 0.99;
+    row.t_ci_hi_ns = row.t_median_ns * 1.01;
+    row.n_samples = 20;
     return row;
 }
 
@@ -210,6 +214,58 @@ static struct scr_row masked(double density)
     return row;
 }
 
+static void few_samples(struct scr_row *row)
+{
+    row->n_samples = 5;
+    row->t_ci_lo_ns = row->t_ci_hi_ns = NAN;
+}
+
+static void outcomes_of_a_row(void **state)
+{
+    struct scr_row rows[] = {masked(0.5), measured("tile", 0.5, 1)};
+    const struct {
+        double speedup;
+        enum scr_outcome outcome;
+    } table[] = {{1.5, SCR_OUTCOME_WINS},
+                 {1.035, SCR_OUTCOME_WINS},
+                 {1.025, SCR_OUTCOME_NO_DIFFERENCE},
+                 {1, SCR_OUTCOME_NO_DIFFERENCE},
+                 {0.975, SCR_OUTCOME_NO_DIFFERENCE},
+                 {0.965, SCR_OUTCOME_LOSES},
+                 {0.5, SCR_OUTCOME_LOSES}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        rows[1] = measured("tile", 0.5, table[i].speedup);
+        assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), table[i].outcome);
+    }
+    /* Apart in the median, but the intervals meet. */
+    rows[1] = measured("tile", 0.5, 1.2);
+    rows[1].t_ci_hi_ns = rows[0].t_ci_lo_ns + 1;
+    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_NO_DIFFERENCE);
+    rows[1] = measured("tile", 0.5, 0.8);
+    rows[1].t_ci_lo_ns = rows[0].t_ci_hi_ns - 1;
+    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_NO_DIFFERENCE);
+    /* Without an interval nothing is won or lost, on either side. */
+    rows[1] = measured("tile", 0.5, 9);
+    few_samples(&rows[1]);
+    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
+    rows[1] = measured("tile", 0.5, 0.1);
+    few_samples(&rows[0]);
+    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
+    assert_int_equal(scr_row_outcome(rows + 1, 1, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
+}
+
+/* Fails unless the verdict on the rows contains `said`. */
+static void expect_verdict(const struct scr_row *rows, size_t n, const char *said)
+{
+    char lines[4096];
+
+    assert_int_equal(scr_verdict(rows, n, lines, sizeof lines), 0);
+    if (strstr(lines, said) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", lines, said);
+}
+
 static void verdict_is_what_the_rows_say(void **state)
 {
     struct scr_row rows[] = {measured("tile", 0.6, 0.8),
@@ -219,29 +275,98 @@ static void verdict_is_what_the_rows_say(void **state)
                              masked(0.6),
                              masked(0.4),
                              masked(0.1)};
-    const size_t n = sizeof rows / sizeof rows[0];
-    char line[SCR_ROW_TEXT + 400];
+    enum { N = sizeof rows / sizeof rows[0] };
 
     (void)state;
-    scr_verdict_line(rows, n, line, sizeof line);
-    assert_non_null(
-        strstr(line, "beats masked-dense from tile density 0.4 down; at 0.1 it is 4.0x"));
-    scr_verdict_line(rows, 2, line, sizeof line);
-    assert_non_null(strstr(line, "does not beat masked-dense"));
-    scr_verdict_line(rows, 0, line, sizeof line);
-    assert_string_equal(line, "no row was measured");
-    /* A gain within the noise is none. */
-    rows[2] = measured("tile", 0.4, 1.04);
-    scr_verdict_line(rows, n, line, sizeof line);
-    assert_non_null(strstr(line, "from tile density 0.1 down"));
-    /* A loss below a win moves the break-even below the loss. */
+    expect_verdict(rows, 0, "no row was measured");
+    expect_verdict(rows, N, "beats masked-dense from tile density 0.4 down; at 0.1 it is 4.00x");
+    expect_verdict(rows, N, "(ref:0 C, f32, dk 16, dv 64, tile 32x64, seq 64)");
+    /* The better way to skip is what counts. */
+    rows[1] = measured("slice", 0.6, 1.2);
+    expect_verdict(rows, N, "from tile density 0.6 down");
+    rows[1] = measured("slice", 0.6, 0.9);
+    /* A gain within the noise is none, and one density is no range. */
+    rows[2] = measured("tile", 0.4, 1.01);
+    expect_verdict(rows, N, "beats masked-dense at tile density 0.1 (4.00x), at no higher one");
+    few_samples(&rows[2]);
+    expect_verdict(rows, N, "beats masked-dense at tile density 0.1 (4.00x), at no higher one");
+    /* A loss below a win: nothing holds "down" from anywhere. */
     rows[2] = measured("tile", 0.4, 1.5);
     rows[3] = measured("tile", 0.1, 0.5);
-    scr_verdict_line(rows, n, line, sizeof line);
-    assert_non_null(strstr(line, "does not beat masked-dense"));
+    expect_verdict(rows, N, "at tile density 0.4 (1.50x), but not at every other one");
+    rows[2] = measured("tile", 0.4, 0.7);
+    expect_verdict(rows, N,
+                   "loses to masked-dense at every tile density measured; its best is "
+                   "0.90x at 0.6");
+    rows[3] = measured("tile", 0.1, 1.0);
+    expect_verdict(rows, N, "it loses on 2 of 3 data sets");
+    rows[0] = measured("tile", 0.6, 1.0);
+    rows[2] = measured("tile", 0.4, 1.0);
+    expect_verdict(rows, N, "no difference can be told: the intervals meet");
     scr_row_status(&rows[1], "wrong", "differs from skip = none");
-    scr_verdict_line(rows, n, line, sizeof line);
-    assert_non_null(strstr(line, "1 row WRONG"));
+    expect_verdict(rows, N, "1 row WRONG, the first: differs from skip = none\n  harness --sweep");
+}
+
+static void verdict_without_evidence(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.6, 0.8), measured("tile", 0.1, 4.0), masked(0.6),
+                             masked(0.1)};
+
+    (void)state;
+    expect_verdict(rows + 1, 3, "tile density 0.1 (4.00x), the only one measured");
+    for (int i = 0; i < 4; i++)
+        few_samples(&rows[i]);
+    expect_verdict(rows, 4, "no difference can be told: too few samples");
+    /* Where every tile is alive nothing was won by skipping. */
+    rows[0] = measured("tile", 1, 2);
+    rows[1] = masked(1);
+    expect_verdict(rows, 2, "no difference can be told: every tile measured is alive");
+    expect_verdict(rows + 1, 1, "no difference can be told: no row compares");
+    /* A window is a gain of its own; a trace's own windows are part of it. */
+    rows[0] = measured("tile", 0.1, 2);
+    rows[1] = masked(0.1);
+    strcpy(rows[0].window, "256");
+    strcpy(rows[1].window, "256");
+    expect_verdict(rows, 2, "no difference can be told: no row compares");
+    for (int i = 0; i < 2; i++) {
+        strcpy(rows[i].window, "auto");
+        strcpy(rows[i].workload, "trace:/a/b.safetensors");
+    }
+    expect_verdict(rows, 2, "tile density 0.1 (2.00x), the only one measured");
+    expect_verdict(rows, 2, "the trace's own windows");
+}
+
+static void verdict_of_comparable_rows_only(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.2, 3),
+                             measured("tile", 0.1, 4),
+                             measured("tile", 0.05, 0.5),
+                             measured("tile", 0.4, 2),
+                             masked(0.2),
+                             masked(0.1),
+                             masked(0.05),
+                             masked(0.4)};
+    char lines[4096];
+
+    (void)state;
+    /* Another length, and a set with fewer densities: its loss is another matter. */
+    rows[2].seq_q = rows[2].seq_k = 4096;
+    expect_verdict(rows, 8, "from tile density 0.4 down");
+    expect_verdict(rows, 8, "seq 64)");
+    /* Another device gets its own line, the better device first. */
+    for (int i = 3; i < 8; i += 4) {
+        strcpy(rows[i].device, "cuda:0");
+        strcpy(rows[i].backend, "cuda");
+    }
+    assert_int_equal(scr_verdict(rows, 8, lines, sizeof lines), 0);
+    assert_ptr_equal(strstr(lines, "tile-skip beats masked-dense at tile density 0.4 (2.00x)"),
+                     lines);
+    assert_non_null(strstr(lines, "\ntile-skip beats masked-dense from tile density 0.2 down"));
+    strcpy(rows[3].backend, "opencl");
+    strcpy(rows[0].backend, "opencl");
+    rows[0].on_cpu = true;
+    assert_int_equal(scr_verdict(rows, 8, lines, sizeof lines), 0);
+    assert_non_null(strstr(strchr(lines, '\n'), "ref:0"));
 }
 
 static void tables_fit(void **state)
@@ -262,6 +387,77 @@ static void tables_fit(void **state)
     free(text);
 }
 
+static char *table_text(const struct scr_row *rows, size_t n)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    assert_int_equal(scr_table_print(rows, n, SCR_TABLE_TEXT, f), 0);
+    fclose(f);
+    return text;
+}
+
+static void rows_without_a_result_are_counted(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.6, 0.8), measured("tile", 0.4, 1),
+                             measured("tile", 0.3, 1), measured("tile", 0.2, 1)};
+    char *text;
+
+    (void)state;
+    scr_row_status(&rows[1], "skipped", "the time budget of 1 s is spent");
+    scr_row_status(&rows[2], "skipped", "the time budget of 1 s is spent");
+    scr_row_status(&rows[3], "failed", "no");
+    text = table_text(rows, 4);
+    assert_non_null(strstr(text, "\n2 rows skipped: the time budget of 1 s is spent\n"
+                                 "1 row failed: no\n"));
+    assert_null(strstr(text, "planted:0.4x64"));
+    free(text);
+    text = table_text(rows + 1, 2);
+    assert_string_equal(text, "2 rows skipped: the time budget of 1 s is spent\n");
+    free(text);
+}
+
+static void a_time_of_few_samples_is_marked(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.6, 0.5), measured("tile", 0.4, 1)};
+    char *text;
+
+    (void)state;
+    rows[0].t_median_ns = 2e6;
+    rows[1].t_median_ns = 3e6;
+    few_samples(&rows[0]);
+    text = table_text(rows, 2);
+    assert_non_null(strstr(text, " ~2.000"));
+    assert_non_null(strstr(text, " 3.000"));
+    free(text);
+}
+
+static void text_is_wrapped_at_blanks(void **state)
+{
+    char text[600] = "first", *out;
+    size_t size;
+    FILE *f = open_memstream(&out, &size);
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        strcat(text, " word-word");
+    strcat(text, "\n  a command that is not broken, whatever its length is: it would not run if it "
+                 "were, for a shell ends it with the line");
+    scr_print_wrapped(text, f);
+    fclose(f);
+    assert_non_null(strstr(out, "\n  a command"));
+    for (char *s = out; *s != '\0'; s += strcspn(s, "\n") + 1)
+        assert_true(strcspn(s, "\n") <= 120 || *s == ' ');
+    for (char *s = out; *s != '\0'; s++) {
+        if (*s == '\n' && s[1] != ' ' && s[1] != '\0')
+            *s = ' ';
+    }
+    out[strlen(out) - 1] = '\0';
+    assert_string_equal(out, text);
+    free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,8 +467,14 @@ int main(void)
         cmocka_unit_test(shell_words),
         cmocka_unit_test(interval_of_the_median),
         cmocka_unit_test(sampling_stops),
+        cmocka_unit_test(outcomes_of_a_row),
         cmocka_unit_test(verdict_is_what_the_rows_say),
+        cmocka_unit_test(verdict_without_evidence),
+        cmocka_unit_test(verdict_of_comparable_rows_only),
         cmocka_unit_test(tables_fit),
+        cmocka_unit_test(rows_without_a_result_are_counted),
+        cmocka_unit_test(a_time_of_few_samples_is_marked),
+        cmocka_unit_test(text_is_wrapped_at_blanks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,9 @@ static void reads(void **state)
     assert_int_equal(scr_safetensors_find(f, "one")->bytes, 4);
     assert_int_equal(scr_safetensors_find(f, "none")->bytes, 0);
     assert_null(scr_safetensors_find(f, "mask"));
+    assert_string_equal(scr_safetensors_left_out(f, "mask"), "BOOL");
+    assert_null(scr_safetensors_left_out(f, "x"));
+    assert_null(scr_safetensors_left_out(f, "nosuch"));
     assert_null(scr_safetensors_find(f, "__metadata__"));
     scr_safetensors_close(&f);
     assert_null(f);
@@ -201,13 +204,27 @@ static void malformed_headers(void **state)
     }
 }
 
+static void messages_name_the_file(void **state)
+{
+    char why[32];
+
+    (void)state;
+    scr_path_message("/a/b/c", "is bad", why, sizeof why);
+    assert_string_equal(why, "/a/b/c: is bad");
+    scr_path_message("/a/long/path/to/the/file.safetensors", "is bad", why, sizeof why);
+    assert_string_equal(why, "...the/file.safetensors: is bad");
+    assert_int_equal(strlen(why), sizeof why - 1);
+    scr_path_message("/a", "a text that is longer than the room", why, sizeof why);
+    assert_string_equal(why, "a text that is longer than the ");
+}
+
 static void malformed_files(void **state)
 {
     struct folder *dir = *state;
     unsigned char bytes[16] = {3, 0, 0, 0, 0, 0, 0, 0, '{', '}'};
     char nested[8 + 5000];
 
-    refused("/nonexistent/x.safetensors", "cannot be opened");
+    refused("/nonexistent/x.safetensors", "/nonexistent/x.safetensors: cannot be opened");
     refused(dir->dir, "not a regular file");
     write_bytes(dir->file, "", 0);
     refused(dir->file, "too few");
@@ -290,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads, setup, teardown),
         cmocka_unit_test_setup_teardown(writes, setup, teardown),
         cmocka_unit_test_setup_teardown(malformed_headers, setup, teardown),
+        cmocka_unit_test(messages_name_the_file),
         cmocka_unit_test_setup_teardown(malformed_files, setup, teardown),
         cmocka_unit_test_setup_teardown(huge_header, setup, teardown),
         cmocka_unit_test_setup_teardown(mutations, setup, teardown),

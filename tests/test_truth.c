@@ -204,9 +204,18 @@ static void densities(void **state)
         f.d->w[1] = trial == 3 ? INFINITY : 37.5f;
         make_truth(&f, trial == 0 ? 0 : EVERYTHING); /* sampled or not: all pairs are counted */
         for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
-            struct scr_densities found, expected;
+            struct scr_densities found, expected, head;
+            uint64_t sure = 0, live = 0, maybe = 0;
 
             scr_truth_densities(f.t, tiles[i][0], tiles[i][1], &found);
+            for (size_t h = 0; h < 4; h++) {
+                scr_truth_head_densities(f.t, h, tiles[i][0], tiles[i][1], &head);
+                sure += head.tiles_sure;
+                live += head.tiles_live;
+                maybe += head.tiles_maybe;
+            }
+            assert_true(sure == found.tiles_sure && live == found.tiles_live);
+            assert_true(maybe == found.tiles_maybe && maybe >= live);
             count_by_hand(f.d, tiles[i][0], tiles[i][1], &expected);
             assert_int_equal(found.pairs_admissible, expected.pairs_admissible);
             assert_int_equal(found.pairs_live, expected.pairs_live);
@@ -230,7 +239,6 @@ static void kernels_pass(void **state)
         struct scr_verdict v;
         struct fixture f;
         scr_counts counts[4];
-        uint64_t qk = 0, pv = 0;
         char *bits;
         size_t bytes;
 
@@ -243,7 +251,6 @@ static void kernels_pass(void **state)
         spec.window.kind = trial % 3 == 1 ? SCR_WINDOW_INIT : SCR_WINDOW_AUTO;
         make_data(&f, &spec);
         make_truth(&f, EVERYTHING);
-        scr_truth_densities(f.t, 32, 16, &found);
         bytes = f.elements * scr_dtype_bytes(spec.problem.dtype_out);
         bits = malloc(bytes);
         assert_non_null(bits);
@@ -260,17 +267,16 @@ static void kernels_pass(void **state)
                 memcpy(bits, f.o, bytes);
             else if (i > 2)
                 assert_memory_equal(bits, f.o, bytes);
-            qk = pv = 0;
-            for (int h = 0; h < 4; h++) {
-                qk += counts[h].qk;
-                pv += counts[h].pv;
+            for (size_t h = 0; h < 4 && i >= 2; h++) {
+                scr_truth_head_densities(f.t, h, 32, 16, &found);
+                assert_true(counts[h].qk == found.tiles_admissible);
                 assert_true(counts[h].pv_slices >= counts[h].pv);
+                if (i == 2)
+                    assert_true(counts[h].pv == counts[h].qk);
+                else
+                    assert_true(counts[h].pv >= found.tiles_sure &&
+                                counts[h].pv <= found.tiles_maybe);
             }
-            if (i == 2)
-                assert_true(qk == found.tiles_admissible && pv == qk);
-            if (i > 2)
-                assert_true(qk == found.tiles_admissible && pv >= found.tiles_sure &&
-                            pv <= found.tiles_live + found.pairs_near_tau);
         }
         free(bits);
         drop(&f);
@@ -306,11 +312,11 @@ static void refuses_wrong_numbers(void **state)
     v = judge(&f);
     assert_false(v.pass);
     assert_true(v.rel_err == -1);
-    assert_string_equal(v.reason, "head 0 of batch 0: row 0: NaN: not written or not a number");
+    assert_string_equal(v.reason, "row 0 of head 0 of batch 0: NaN: not written or not a number");
     o[7] = INFINITY;
     v = judge(&f);
     assert_false(v.pass);
-    assert_string_equal(v.reason, "head 0 of batch 0: row 0: infinite");
+    assert_string_equal(v.reason, "row 0 of head 0 of batch 0: infinite");
     o[7] = kept;
     assert_true(judge(&f).pass);
     drop(&f);
@@ -360,7 +366,8 @@ static void zero_reference(void **state)
     v = judge(&f);
     assert_false(v.pass);
     assert_true(v.rel_err == -1);
-    assert_string_equal(v.reason, "head 1: the reference is all zero, the output holds 1e-30");
+    assert_string_equal(v.reason,
+                        "row 0 of head 1: all its keys are screened, the output holds 1e-30");
     drop(&f);
 }
 
@@ -380,7 +387,7 @@ static void ill_conditioned(void **state)
     make_truth(&f, EVERYTHING);
     memset(f.o, 0, f.elements * 4);
     v = judge(&f);
-    assert_true(v.pass && v.heads_ill == 1 && v.heads_zero == 0);
+    assert_true(v.pass && v.heads_ill == 1 && v.heads_hopeless == 1 && v.heads_zero == 0);
     assert_true(fabs(v.rel_err - 1) < 1e-12 && v.tol > 1);
     ((float *)f.o)[0] = 1e-9f;
     assert_false(judge(&f).pass);
@@ -394,7 +401,104 @@ static void ill_conditioned(void **state)
     assert_true(v.pass && v.heads_zero == 1 && v.heads_ill == 1);
     ((float *)f.o)[0] = 0x1p-30f;
     assert_false(judge(&f).pass);
+    scr_truth_destroy(&f.t);
+
+    /* Further away f32 is held to what it can do, which is worth something. */
+    ((float *)f.d->k)[0] = 0.505f;
+    make_truth(&f, EVERYTHING);
+    run_kernel(&f, "tile-skip", SCR_SKIP_TILE, NULL);
+    v = judge(&f);
+    assert_true(v.pass && v.heads_ill == 0 && v.tol == 1e-5);
+    for (size_t i = 0; i < 32; i++)
+        ((float *)f.o)[i] *= 1 + 3e-5f;
+    v = judge(&f);
+    assert_true(v.pass && v.heads_ill == 1 && v.heads_hopeless == 0);
+    assert_true(v.tol > 5e-5 && v.tol < 2e-4);
+    for (size_t i = 0; i < 32; i++)
+        ((float *)f.o)[i] *= 1 + 3e-4f;
+    assert_false(judge(&f).pass);
     drop(&f);
+}
+
+/* Rows that have too small a part in their head for the error of the head to tell. */
+static void wrong_rows(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("ends:1", 1, 2, 1000);
+    struct scr_verdict v;
+    struct fixture f;
+    float *o, *row, kept[32];
+
+    (void)state;
+    spec.problem.dtype = SCR_BF16;
+    make_data(&f, &spec);
+    make_truth(&f, EVERYTHING);
+    run_kernel(&f, "tile-skip", SCR_SKIP_TILE, NULL);
+    o = (float *)f.o;
+    for (size_t i = 0; i < f.elements; i++) /* honest rounding */
+        o[i] = scr_bf16_to_f32(scr_f32_to_bf16(o[i]));
+    v = judge(&f);
+    assert_true(v.pass);
+    row = o + 1003 * 32;
+    memcpy(kept, row, sizeof kept);
+    for (int trial = 0; trial < 4; trial++) {
+        for (int d = 0; d < 32; d++) {
+            if (trial == 0) /* lost */
+                row[d] = 0;
+            else if (trial == 1) /* added twice */
+                row[d] = 2 * kept[d];
+            else if (trial == 2) /* swapped with the next */
+                row[d] = row[32 + d];
+            else
+                row[d] = 1.1f * kept[d];
+        }
+        if (trial == 2)
+            memcpy(row + 32, kept, sizeof kept);
+        v = judge(&f);
+        assert_false(v.pass);
+        assert_true(v.rel_err >= 0 && v.rel_err < v.tol);
+        assert_true(strncmp(v.reason, "row 3 of head 1: |o - ref| is ", 30) == 0);
+        if (trial == 2)
+            memcpy(row + 32, row, sizeof kept);
+        memcpy(row, kept, sizeof kept);
+    }
+    assert_true(judge(&f).pass);
+    drop(&f);
+}
+
+/* A row with nothing but screened keys, among rows that have others. */
+static void screened_row(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("ends:1", 1, 1, 100);
+    struct scr_verdict v;
+    struct fixture f;
+
+    (void)state;
+    make_data(&f, &spec);
+    for (int c = 0; c < 16; c++)
+        ((float *)f.d->q)[77 * 16 + c] *= -1;
+    make_truth(&f, EVERYTHING);
+    run_kernel(&f, "tile-skip", SCR_SKIP_TILE, NULL);
+    assert_true(judge(&f).pass);
+    ((float *)f.o)[77 * 32 + 31] = 1e-20f;
+    v = judge(&f);
+    assert_false(v.pass);
+    assert_true(v.rel_err < v.tol);
+    assert_string_equal(v.reason,
+                        "row 77 of head 0: all its keys are screened, the output holds 1e-20");
+    drop(&f);
+}
+
+/* The flags of blocks, one byte a block, are what grows with the square of the length. */
+static void memory(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 2, 3, 1 << 22);
+    double flags = 6 * pow((1 << 22) / 16.0, 2);
+
+    (void)state;
+    assert_true(scr_truth_memory(&spec.problem, 4) > flags);
+    assert_true(scr_truth_memory(&spec.problem, 4) < 1.1 * flags);
+    spec.problem.len_q = 1;
+    assert_true(scr_truth_memory(&spec.problem, 4) < 0.1 * flags);
 }
 
 /* A bound on pairs: the first and last rows and a sample of the others are compared. */
@@ -464,6 +568,9 @@ int main(void)
         cmocka_unit_test(tolerance_follows_type),
         cmocka_unit_test(zero_reference),
         cmocka_unit_test(ill_conditioned),
+        cmocka_unit_test(wrong_rows),
+        cmocka_unit_test(screened_row),
+        cmocka_unit_test(memory),
         cmocka_unit_test(samples_rows),
         cmocka_unit_test(subnormal_output),
     };

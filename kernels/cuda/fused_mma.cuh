@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * masked-dense and tile-skip on tensor cores (mma.sync), f16 and bf16: the
- * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and MASKED_DENSE to 1 for the former.
+ * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and
+ * MASKED_DENSE to 1 for the former.
  *
  * A block of WARPS warps owns TILE_Q query rows of one head; each warp owns TILE_Q / WARPS of them
  * with its q fragments and its part of o in registers. The block walks over tiles of TILE_K keys

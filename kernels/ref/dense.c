@@ -69,15 +69,15 @@ static void relevance(void *user, size_t index)
     }
 }
 
+/* Values of keys that do not exist may be NaN, which a weight of 0 does not take away. */
 static void values(void *user, size_t index)
 {
     struct ladder_rows t = ladder_rows_at(user, index);
-    int64_t len_k = t.call->problem->len_k;
     struct ladder_tile tile;
 
     ladder_clear(&t, &tile);
-    for (int64_t key0 = 0; key0 < len_k; key0 += t.tile_k) {
-        int n_keys = ladder_keys_at(&t, key0, len_k);
+    for (int64_t key0 = 0; key0 < t.keys; key0 += t.tile_k) {
+        int n_keys = ladder_keys_at(&t, key0, t.keys);
 
         copy_in(&t, &tile, key0, n_keys);
         ladder_load_v(&t, &tile, key0, 0, n_keys);

@@ -78,8 +78,52 @@ static double tanh_norm(double *h, int n)
     return factor;
 }
 
+/* P v over the keys of one row, what f32 may make of it, and the flags of its blocks. */
+static void add_keys(const struct scr_oracle_input *in, int h, int64_t position,
+                     struct key_range range, const double *q, const double *k, const double *v,
+                     double *o, struct scr_oracle_row *row, struct scr_oracle_stats *stats,
+                     uint8_t *block_row)
+{
+    const double pi = 3.14159265358979323846;
+    const scr_problem *p = in->problem;
+    double size = in->size > 1 ? in->size : 1;
+    double r = in->r[h];
+    double w = in->w[h];
+    double eps = r * SCR_ORACLE_EPS * size;
+    double band = r * SCR_ORACLE_BAND * size;
+
+    for (int64_t j = range.begin; j < range.end; j++) {
+        double x = 1.0 - r * (1.0 - dot(q, k + j * p->dk, p->dk));
+        unsigned flags = SCR_BLOCK_ADMISSIBLE;
+
+        if (x > 0)
+            flags |= SCR_BLOCK_LIVE;
+        if (x > band)
+            flags |= SCR_BLOCK_SURE;
+        if (x > -band)
+            flags |= SCR_BLOCK_MAYBE;
+        if (block_row != NULL)
+            block_row[j / SCR_BLOCK] |= (uint8_t)flags;
+        stats->pairs_live += x > 0;
+        stats->pairs_near_tau += fabs(x) <= band;
+        row->maybe |= x > -band;
+        if (o != NULL && x > -band) {
+            double c = isinf(w) ? 1.0 : cos(pi * (double)(j - position) / w);
+            double m = (1.0 + c) / 2.0;
+            double a = x > 0 ? x * x : 0.0;
+            double slope_s = 2.0 * ((x > 0 ? x : 0.0) + eps) * eps * m;
+            double slope_c = isinf(w) ? 0.0 : 2.0 * a * sqrt(m) * SCR_ORACLE_EPS;
+            double v2 = add_value(o, a * m, v + j * p->dv, p->dv);
+
+            row->rounding2 += (square(slope_s) + square(slope_c)) * v2;
+            row->terms2 += square(a * m) * v2;
+        }
+    }
+}
+
 void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, int n_rows,
-                     double *o, struct scr_oracle_stats *stats, uint8_t *blocks)
+                     double *o, struct scr_oracle_row *rows, struct scr_oracle_stats *stats,
+                     uint8_t *blocks)
 {
     const scr_problem *p = in->problem;
     int64_t head_q = (int64_t)b * p->heads_q + h;
@@ -87,51 +131,32 @@ void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, 
     const double *q = in->q + head_q * p->len_q * p->dk;
     const double *k = in->k + head_kv * p->len_k * p->dk;
     const double *v = in->v + head_kv * p->len_k * p->dv;
-    const double pi = 3.14159265358979323846;
     int64_t blocks_k = ((int64_t)p->len_k + SCR_BLOCK - 1) / SCR_BLOCK;
-    double r = in->r[h];
-    double w = in->w[h];
-    double band = r * SCR_ORACLE_EPS;
 
     for (int i = row0; i < row0 + n_rows; i++) {
         int64_t position = (int64_t)scr_problem_q_pos0(p) + i;
         struct key_range range = admissible_keys(in, b, in->w[h], position);
         uint8_t *block_row = blocks != NULL ? blocks + i / SCR_BLOCK * blocks_k : NULL;
-        double row[MAX_DIM] = {0};
-        double rounding2 = 0;
+        struct scr_oracle_row row = {0};
+        double sum[MAX_DIM] = {0};
 
         stats->pairs_admissible += (uint64_t)(range.end - range.begin);
-        for (int64_t j = range.begin; j < range.end; j++) {
-            double x = 1.0 - r * (1.0 - dot(q + (int64_t)i * p->dk, k + j * p->dk, p->dk));
-            unsigned flags = SCR_BLOCK_ADMISSIBLE;
+        add_keys(in, h, position, range, q + (int64_t)i * p->dk, k, v, o != NULL ? sum : NULL, &row,
+                 stats, block_row);
+        if (o == NULL)
+            continue;
+        /* TanhNorm shrinks an error at most by its factor: it acts so across h, more along h. */
+        if (p->tanh_norm) {
+            double factor2 = square(tanh_norm(sum, p->dv));
 
-            if (x > 0)
-                flags |= SCR_BLOCK_LIVE;
-            if (x > band)
-                flags |= SCR_BLOCK_SURE;
-            if (block_row != NULL)
-                block_row[j / SCR_BLOCK] |= (uint8_t)flags;
-            stats->pairs_live += x > 0;
-            stats->pairs_near_tau += fabs(x) <= band;
-            if (o != NULL && x > -band) {
-                double c = isinf(w) ? 1.0 : cos(pi * (double)(j - position) / w);
-                double m = (1.0 + c) / 2.0;
-                double a = x > 0 ? x * x : 0.0;
-                double slope_s = 2.0 * ((x > 0 ? x : 0.0) + band) * band * m;
-                double slope_c = isinf(w) ? 0.0 : 2.0 * a * sqrt(m) * SCR_ORACLE_EPS;
-
-                rounding2 += (square(slope_s) + square(slope_c)) *
-                             add_value(row, a * m, v + j * p->dv, p->dv);
-            }
+            row.rounding2 *= factor2;
+            row.terms2 *= factor2;
         }
-        if (o != NULL) {
-            /* TanhNorm shrinks an error at most by its factor: it acts so across h, more along h.
-             */
-            if (p->tanh_norm)
-                rounding2 *= square(tanh_norm(row, p->dv));
-            memcpy(o + (int64_t)(i - row0) * p->dv, row, sizeof *o * (size_t)p->dv);
-            stats->norm2 += dot(row, row, p->dv);
-            stats->rounding2 += rounding2;
-        }
+        row.norm2 = dot(sum, sum, p->dv);
+        memcpy(o + (int64_t)(i - row0) * p->dv, sum, sizeof *o * (size_t)p->dv);
+        stats->norm2 += row.norm2;
+        stats->rounding2 += row.rounding2;
+        if (rows != NULL)
+            rows[i - row0] = row;
     }
 }
