@@ -365,10 +365,10 @@ fail(const struct scr_truth *t, size_t head, size_t row, struct head_verdict *v,
     v->pass = false;
 }
 
-/* Half the spacing of subnormal numbers, where the output's type has them among common values. */
-static double half_spacing(const struct scr_truth *t)
+/* Half the spacing of the subnormal numbers of a type that has them among common values. */
+static double half_spacing(scr_dtype type)
 {
-    return t->problem.dtype_out == SCR_F16 ? 0x1p-25 : 0;
+    return type == SCR_F16 ? 0x1p-25 : 0;
 }
 
 /* Judges one row whose float64 values are known; returns the square of its error. */
@@ -386,8 +386,10 @@ static double judge_row(const struct judgement *j, size_t head, size_t row, cons
         err2 += e * e;
         most = fmax(most, fabs((double)o[d]));
     }
+    /* Kernels may hold P in the type of the input, and rows of tiny weights are subnormal there. */
     bound = ROW_TOLERANCES * j->tol_base * size + ROW_ROUNDINGS * sqrt(known->rounding2) +
-            sqrt((double)dv) * half_spacing(j->t);
+            ROW_ROUNDINGS * half_spacing(j->t->problem.dtype) +
+            sqrt((double)dv) * half_spacing(j->t->problem.dtype_out);
     if (!v->pass)
         return err2;
     if (!known->maybe && most > 0)
@@ -439,7 +441,8 @@ static double excused2(const struct scr_truth *t, size_t head, uint64_t rows)
 {
     double elements = (double)rows * t->problem.dv;
 
-    return t->head[head].rounding2 + elements * half_spacing(t) * half_spacing(t);
+    return t->head[head].rounding2 +
+           elements * half_spacing(t->problem.dtype_out) * half_spacing(t->problem.dtype_out);
 }
 
 static void judge_head(void *user, size_t head)
