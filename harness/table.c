@@ -576,10 +576,10 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
     }
     if (distinct >= 2) {
         snprintf(out, size,
-                 "tile-skip beats masked-dense from tile density %.2g down; at %.2g it is %.2fx",
+                 "tile-skip beats masked-dense from tile density %.3g down; at %.3g it is %.2fx",
                  p[below - 1].density, best->density, best->speedup);
     } else if (wins > 0) {
-        snprintf(out, size, "tile-skip beats masked-dense at tile density %.2g (%.2fx)%s",
+        snprintf(out, size, "tile-skip beats masked-dense at tile density %.3g (%.2fx)%s",
                  best->density, best->speedup,
                  n == 1                           ? ", the only one measured"
                  : wins == n                      ? ""
@@ -588,7 +588,7 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
     } else if (loses == n) {
         snprintf(out, size,
                  "tile-skip loses to masked-dense at every tile density measured; its best is "
-                 "%.2fx at %.2g",
+                 "%.2fx at %.3g",
                  fastest->speedup, fastest->density);
     } else if (loses > 0) {
         snprintf(
