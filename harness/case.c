@@ -2,26 +2,11 @@
 #include "case.h"
 
 #include "decl.h"
+#include "text.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Appends to a text of fixed size; cuts at its end. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static void
-append(char *out, size_t size, const char *format, ...)
-{
-    size_t used = strlen(out);
-    va_list ap;
-
-    va_start(ap, format);
-    vsnprintf(out + used, size - used, format, ap);
-    va_end(ap);
-}
 
 int scr_shell_quote(const char *word, char *out, size_t size)
 {
@@ -60,12 +45,12 @@ static void add_word(char *out, size_t size, const char *axis, const char *value
 
     snprintf(word, sizeof word, "%s=%s", axis, value);
     scr_shell_quote(word, quoted, sizeof quoted);
-    append(out, size, "%s-a %s", *out != '\0' ? " " : "", quoted);
+    scr_append(out, size, "%s-a %s", *out != '\0' ? " " : "", quoted);
 }
 
 static void add_int(char *out, size_t size, const char *axis, long value)
 {
-    append(out, size, "%s-a %s=%ld", *out != '\0' ? " " : "", axis, value);
+    scr_append(out, size, "%s-a %s=%ld", *out != '\0' ? " " : "", axis, value);
 }
 
 /* The workload with the path of a trace made absolute, where an axis can hold that. */
@@ -145,7 +130,8 @@ static void kernel_words(const struct scr_case *c, char *out, size_t size)
 
         if (c->tile_q > 0 && (strcmp(q->name, "TILE_Q") == 0 || strcmp(q->name, "TILE_K") == 0))
             continue;
-        append(text, sizeof text, "%s%s=%d", text[0] != '\0' ? "+" : "", q->name, (int)q->value);
+        scr_append(text, sizeof text, "%s%s=%d", text[0] != '\0' ? "+" : "", q->name,
+                   (int)q->value);
     }
     add_word(out, size, "param", text[0] != '\0' ? text : "auto");
 }
@@ -172,15 +158,15 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size)
                 strlen(strrchr(workload, '/')));
     snprintf(out, size, "%s %s", c->device->id, c->config.kernel);
     if (strcmp(c->config.kernel, "tile-skip") == 0)
-        append(out, size, " skip=%s", scr_skip_name(c->config.skip));
+        scr_append(out, size, " skip=%s", scr_skip_name(c->config.skip));
     if (c->tile_q > 0)
-        append(out, size, " %dx%d", c->tile_q, c->tile_k);
-    append(out, size, " %s %s window=%s q=[%d,%d,%d,%d] kv=[%d,%d] dv=%d%s%s%s",
-           scr_dtype_name(p->dtype), workload, window, p->batch, p->heads_q, p->len_q, p->dk,
-           p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
-           p->tanh_norm ? " norm" : "", p->has_kv_len ? " kv_len" : "");
+        scr_append(out, size, " %dx%d", c->tile_q, c->tile_k);
+    scr_append(out, size, " %s %s window=%s q=[%d,%d,%d,%d] kv=[%d,%d] dv=%d%s%s%s",
+               scr_dtype_name(p->dtype), workload, window, p->batch, p->heads_q, p->len_q, p->dk,
+               p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
+               p->tanh_norm ? " norm" : "", p->has_kv_len ? " kv_len" : "");
     if (c->spec.r > 0)
-        append(out, size, " r=%g", c->spec.r);
+        scr_append(out, size, " r=%g", c->spec.r);
 }
 
 struct adder {
@@ -356,22 +342,13 @@ static int trace_shape(struct adder *a, const struct scr_point *p, struct scr_ca
 /* What dataset.h says that "auto" comes to, so that equal data has equal words. */
 static void settle_auto(struct scr_case *c)
 {
-    enum { WINDOW_WORKLOAD_TOKENS = 256 };
     struct scr_dataset_spec *spec = &c->spec;
     scr_problem by_default = spec->problem;
 
     by_default.q_pos0 = SCR_Q_POS0_DEFAULT;
     if (spec->problem.q_pos0 == scr_problem_q_pos0(&by_default))
         spec->problem.q_pos0 = SCR_Q_POS0_DEFAULT;
-    if (spec->workload.kind == SCR_WORKLOAD_TRACE)
-        return;
-    if (spec->window.kind == SCR_WINDOW_AUTO && spec->workload.kind == SCR_WORKLOAD_WINDOW)
-        spec->window =
-            (struct scr_window){.kind = SCR_WINDOW_VALUE, .value = WINDOW_WORKLOAD_TOKENS};
-    else if (spec->window.kind == SCR_WINDOW_AUTO)
-        spec->window.kind = SCR_WINDOW_INF;
-    if (spec->r == 0)
-        spec->r = spec->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
+    scr_dataset_settle(spec);
 }
 
 static int add_point(void *user, const struct scr_point *p)

@@ -39,21 +39,26 @@ static int check_spec(const struct scr_dataset_spec *s, char *why, size_t why_si
     return SCR_ERR_INVALID;
 }
 
-static double sharpness(const struct scr_dataset_spec *s)
+void scr_dataset_settle(struct scr_dataset_spec *s)
 {
-    if (s->r != 0)
-        return s->r;
-    return s->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
+    if (s->workload.kind == SCR_WORKLOAD_TRACE)
+        return;
+    if (s->r == 0)
+        s->r = s->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
+    if (s->window.kind != SCR_WINDOW_AUTO)
+        return;
+    if (s->workload.kind == SCR_WORKLOAD_WINDOW)
+        s->window = (struct scr_window){SCR_WINDOW_VALUE, WINDOW_WORKLOAD_TOKENS};
+    else
+        s->window.kind = SCR_WINDOW_INF;
 }
 
-/* w of every head; AUTO means the workload's own. Not called where a trace's windows stay. */
+/* w of every head. Not called where a trace's windows stay. */
 static void set_windows(struct scr_dataset *d)
 {
     struct scr_window window = d->spec.window;
     int heads = d->spec.problem.heads_q;
 
-    if (window.kind == SCR_WINDOW_AUTO && d->spec.workload.kind == SCR_WORKLOAD_WINDOW)
-        window = (struct scr_window){SCR_WINDOW_VALUE, WINDOW_WORKLOAD_TOKENS};
     for (int h = 0; h < heads; h++) {
         if (window.kind == SCR_WINDOW_VALUE)
             d->w[h] = (float)window.value;
@@ -169,16 +174,17 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
     if (d == NULL)
         return SCR_ERR_NO_MEMORY;
     d->spec = *spec;
+    scr_dataset_settle(&d->spec);
     status = allocate(d);
     if (status == SCR_OK)
-        status = is_trace ? scr_trace_load(d, why, why_size)
-                          : scr_workload_draw(d, sharpness(spec), threads);
+        status =
+            is_trace ? scr_trace_load(d, why, why_size) : scr_workload_draw(d, d->spec.r, threads);
     if (status != SCR_OK) {
         scr_dataset_destroy(&d);
         return status;
     }
     for (int h = 0; h < spec->problem.heads_q && (!is_trace || spec->r != 0); h++)
-        d->r[h] = (float)sharpness(spec);
+        d->r[h] = (float)d->spec.r;
     if (!is_trace || spec->window.kind != SCR_WINDOW_AUTO)
         set_windows(d);
     if (d->kv_len != NULL) {

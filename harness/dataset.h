@@ -92,6 +92,9 @@ struct scr_dataset {
 int scr_dataset_shape(const struct scr_workload *w, int max_len, scr_problem *p, char *why,
                       size_t why_size);
 
+/* Replaces an r of 0 and an automatic window by what they come to; a trace keeps its own. */
+void scr_dataset_settle(struct scr_dataset_spec *spec);
+
 /*
  * Draws or loads the data on `threads` threads.
  * Returns SCR_OK, SCR_ERR_INVALID (why has one line) or SCR_ERR_NO_MEMORY.

@@ -3,6 +3,7 @@
 
 #include "commit.h"
 #include "table.h"
+#include "verdict.h"
 
 #include <dirent.h>
 #include <errno.h>

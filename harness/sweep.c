@@ -9,6 +9,7 @@
 #include "table.h"
 #include "timer.h"
 #include "truth.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <math.h>

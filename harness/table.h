@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows for people: an aligned table, a Markdown table, and lines that say what they show. */
+/* Rows for people: an aligned table and a Markdown table. */
 #ifndef SCR_HARNESS_TABLE_H
 #define SCR_HARNESS_TABLE_H
 
@@ -23,23 +23,6 @@ int scr_table_print(const struct scr_row *rows, size_t n, enum scr_table_style s
 
 /* Whether the kernel of the row gave an output, right or wrong. */
 bool scr_row_has_result(const struct scr_row *r);
-
-/* A row against the fastest masked-dense on the same data and device. */
-enum scr_outcome {
-    SCR_OUTCOME_WINS,          /* the intervals are apart and the ratio is at least 1.03 */
-    SCR_OUTCOME_LOSES,         /* the intervals are apart and the ratio is at most 0.97 */
-    SCR_OUTCOME_NO_DIFFERENCE, /* neither */
-    SCR_OUTCOME_FEW_SAMPLES,   /* one of the two has no interval, or there is no baseline */
-};
-enum scr_outcome scr_row_outcome(const struct scr_row *rows, size_t n, const struct scr_row *r);
-
-/*
- * What the rows show: a line a device, the best device first; or that they are wrong (and, in a
- * second line indented by two blanks, the command of the first), or that they show nothing. No
- * newline at the end.
- * Returns SCR_OK or SCR_ERR_NO_MEMORY (out is "").
- */
-int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size);
 
 /* Prints lines broken at blanks to the width of a text table; indented ones stay whole. */
 void scr_print_wrapped(const char *text, FILE *f);

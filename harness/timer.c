@@ -8,8 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { MIN_SAMPLES = 6 };
-
 double scr_clock_s(void)
 {
     struct timespec t;
@@ -79,7 +77,7 @@ int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_tim
     double *samples = malloc(2 * SCR_MAX_SAMPLES * sizeof *samples);
     double *sorted = samples + SCR_MAX_SAMPLES;
     double start = scr_clock_s();
-    size_t next_look = MIN_SAMPLES;
+    size_t next_look = SCR_MIN_SAMPLES;
     size_t n = 0;
     int status = SCR_OK;
 
@@ -94,7 +92,7 @@ int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_tim
             break;
         n++;
         spent = scr_clock_s() - start;
-        if ((spent > limit_s && n >= MIN_SAMPLES) || spent > 4 * limit_s) {
+        if ((spent > limit_s && n >= SCR_MIN_SAMPLES) || spent > 4 * limit_s) {
             out->stop = "time";
             break;
         }

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Fewer samples give no interval of the median. */
+enum { SCR_MIN_SAMPLES = 6 };
+
 /* All in nanoseconds; NaN where there are too few samples to say. */
 struct scr_time_stats {
     size_t n;

@@ -9,6 +9,7 @@
 #include "case.h"
 #include "row.h"
 #include "table.h"
+#include "verdict.h"
 #include "timer.h"
 
 #include <math.h>

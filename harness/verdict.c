@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verdict.h"
+
+#include "text.h"
+#include "timer.h"
+
+#include <screening/error.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Far enough from masked-dense to be told apart by more than the clock. */
+#define WINS_RATIO  1.03
+#define LOSES_RATIO 0.97
+
+static bool is_trace(const struct scr_row *r)
+{
+    return strncmp(r->workload, "trace:", 6) == 0;
+}
+
+/* The fastest masked-dense row on the same data, or NULL. */
+static const struct scr_row *baseline(const struct scr_row *rows, size_t n, const struct scr_row *r)
+{
+    const struct scr_row *masked = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].status, "ok") == 0 && strcmp(rows[i].kernel, "masked-dense") == 0 &&
+            isfinite(rows[i].t_median_ns) && strcmp(rows[i].device, r->device) == 0 &&
+            strcmp(rows[i].data_hash, r->data_hash) == 0 &&
+            strcmp(rows[i].workload, r->workload) == 0 && rows[i].causal == r->causal &&
+            rows[i].norm == r->norm &&
+            (masked == NULL || rows[i].t_median_ns < masked->t_median_ns))
+            masked = &rows[i];
+    }
+    return masked;
+}
+
+enum scr_outcome scr_row_outcome(const struct scr_row *rows, size_t n, const struct scr_row *r)
+{
+    const struct scr_row *masked = baseline(rows, n, r);
+    double ratio;
+
+    if (masked == NULL || !(masked->n_samples >= SCR_MIN_SAMPLES) ||
+        !(r->n_samples >= SCR_MIN_SAMPLES) || !isfinite(masked->t_ci_lo_ns) ||
+        !isfinite(masked->t_ci_hi_ns) || !isfinite(r->t_ci_lo_ns) || !isfinite(r->t_ci_hi_ns))
+        return SCR_OUTCOME_FEW_SAMPLES;
+    ratio = masked->t_median_ns / r->t_median_ns;
+    if (r->t_ci_hi_ns < masked->t_ci_lo_ns && ratio >= WINS_RATIO)
+        return SCR_OUTCOME_WINS;
+    if (r->t_ci_lo_ns > masked->t_ci_hi_ns && ratio <= LOSES_RATIO)
+        return SCR_OUTCOME_LOSES;
+    return SCR_OUTCOME_NO_DIFFERENCE;
+}
+
+/*
+ * A skipping row whose speedup says something about tile density alone: without a window, which is
+ * a gain of its own, or with a trace's own windows. like: only rows that compare with it.
+ */
+static bool speaks(const struct scr_row *r, const struct scr_row *like)
+{
+    return strcmp(r->status, "ok") == 0 && strcmp(r->kernel, "tile-skip") == 0 &&
+           strcmp(r->skip, "none") != 0 && isfinite(r->speedup_vs_masked) &&
+           isfinite(r->tile_density) && strcmp(r->window, is_trace(r) ? "auto" : "inf") == 0 &&
+           (like == NULL ||
+            (strcmp(r->device, like->device) == 0 && strcmp(r->dtype, like->dtype) == 0 &&
+             strcmp(r->dtype_out, like->dtype_out) == 0 && r->dk == like->dk && r->dv == like->dv &&
+             r->batch == like->batch && r->heads == like->heads && r->kv_heads == like->kv_heads &&
+             r->seq_q == like->seq_q && r->seq_k == like->seq_k && r->tile_q == like->tile_q &&
+             r->tile_k == like->tile_k && r->causal == like->causal && r->norm == like->norm &&
+             strcmp(r->kv_len, like->kv_len) == 0 && strcmp(r->window, like->window) == 0));
+}
+
+static size_t count_densities(const struct scr_row *rows, size_t n, const struct scr_row *like)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool seen = !speaks(&rows[i], like);
+
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = speaks(&rows[j], like) && rows[j].tile_density == rows[i].tile_density;
+        count += !seen;
+    }
+    return count;
+}
+
+/* The row of a device to speak for: of the comparable set with the most densities. */
+static const struct scr_row *spokesman(const struct scr_row *rows, size_t n, const char *device)
+{
+    const struct scr_row *best = NULL;
+    size_t most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool seen = !speaks(&rows[i], NULL) || strcmp(rows[i].device, device) != 0;
+        size_t densities;
+
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = speaks(&rows[j], &rows[i]);
+        if (seen)
+            continue;
+        densities = count_densities(rows, n, &rows[i]);
+        if (densities > most) {
+            most = densities;
+            best = &rows[i];
+        }
+    }
+    return best;
+}
+
+/* One measured density: the better of its ways to skip. */
+struct point {
+    double density, speedup;
+    enum scr_outcome outcome;
+};
+
+static int better_outcome(enum scr_outcome o)
+{
+    return o == SCR_OUTCOME_WINS            ? 3
+           : o == SCR_OUTCOME_NO_DIFFERENCE ? 2
+           : o == SCR_OUTCOME_FEW_SAMPLES   ? 1
+                                            : 0;
+}
+
+static int by_density(const void *pa, const void *pb)
+{
+    const struct point *a = pa, *b = pb;
+
+    return (a->density > b->density) - (a->density < b->density);
+}
+
+/* points: room for n. Two ways to skip the same data are one point. */
+static size_t collect(const struct scr_row *rows, size_t n, const struct scr_row *like,
+                      struct point *points)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct scr_row *r = &rows[i];
+        struct point p = {.density = r->tile_density, .speedup = r->speedup_vs_masked};
+        bool seen = !speaks(r, like);
+
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = speaks(&rows[j], like) && strcmp(rows[j].data_hash, r->data_hash) == 0;
+        if (seen)
+            continue;
+        p.outcome = scr_row_outcome(rows, n, r);
+        for (size_t j = i + 1; j < n; j++) {
+            enum scr_outcome o;
+
+            if (!speaks(&rows[j], like) || strcmp(rows[j].data_hash, r->data_hash) != 0)
+                continue;
+            o = scr_row_outcome(rows, n, &rows[j]);
+            if (better_outcome(o) > better_outcome(p.outcome) ||
+                (o == p.outcome && rows[j].speedup_vs_masked > p.speedup)) {
+                p.outcome = o;
+                p.speedup = rows[j].speedup_vs_masked;
+            }
+        }
+        points[count++] = p;
+    }
+    qsort(points, count, sizeof *points, by_density);
+    return count;
+}
+
+/* What n > 0 points, by rising density, let one say. */
+static void claim(const struct point *p, size_t n, char *out, size_t size)
+{
+    size_t wins = 0, loses = 0, few = 0, below = 0, distinct = 0;
+    const struct point *best = NULL, *fastest = &p[0];
+
+    for (size_t i = 0; i < n; i++) {
+        /* Where every tile is alive nothing is skipped: a gain there has another reason. */
+        bool won = p[i].outcome == SCR_OUTCOME_WINS && p[i].density < 1;
+
+        wins += won;
+        loses += p[i].outcome == SCR_OUTCOME_LOSES;
+        few += p[i].outcome == SCR_OUTCOME_FEW_SAMPLES;
+        /* An empty workload makes a poor headline. */
+        if (won && (best == NULL || best->density == 0 ||
+                    (p[i].density > 0 && p[i].speedup > best->speedup)))
+            best = &p[i];
+        if (p[i].speedup > fastest->speedup)
+            fastest = &p[i];
+    }
+    /* Points of one density stand or fall together. */
+    while (below < n && p[below].density < 1) {
+        size_t end = below;
+        bool all = true;
+
+        for (; end < n && p[end].density == p[below].density; end++)
+            all &= p[end].outcome == SCR_OUTCOME_WINS;
+        if (!all)
+            break;
+        below = end;
+        distinct++;
+    }
+    if (distinct >= 2) {
+        snprintf(out, size,
+                 "tile-skip beats masked-dense from tile density %.3g down; at %.3g it is %.2fx",
+                 p[below - 1].density, best->density, best->speedup);
+    } else if (wins > 0) {
+        snprintf(out, size, "tile-skip beats masked-dense at tile density %.3g (%.2fx)%s",
+                 best->density, best->speedup,
+                 n == 1                           ? ", the only one measured"
+                 : wins == n                      ? ""
+                 : distinct == 1 && wins == below ? ", at no higher one measured"
+                                                  : ", but not at every other one measured");
+    } else if (loses == n) {
+        snprintf(out, size,
+                 "tile-skip loses to masked-dense at every tile density measured; its best is "
+                 "%.2fx at %.3g",
+                 fastest->speedup, fastest->density);
+    } else if (loses > 0) {
+        snprintf(
+            out, size,
+            "tile-skip does not beat masked-dense: it loses on %zu of %zu data sets, and on the "
+            "others no gain by skipping can be told",
+            loses, n);
+    } else if (p[0].density >= 1) {
+        snprintf(out, size, "no difference can be told: every tile measured is alive");
+    } else {
+        snprintf(out, size, "no difference can be told: %s",
+                 few == n ? "too few samples for an interval"
+                 : few > 0
+                     ? "the intervals meet, the medians are within 3 %, or samples are too few"
+                     : "the intervals meet or the medians are within 3 %");
+    }
+}
+
+static int device_rank(const struct scr_row *r)
+{
+    if (strcmp(r->backend, "cuda") == 0)
+        return 0;
+    if (strcmp(r->backend, "opencl") == 0)
+        return r->on_cpu ? 2 : 1;
+    return 3;
+}
+
+/* The best device not yet spoken of: of those after `last` the first by rank, then by row. */
+static const struct scr_row *next_device(const struct scr_row *rows, size_t n,
+                                         const struct scr_row *last)
+{
+    const struct scr_row *best = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        bool first = true;
+
+        if (!speaks(&rows[i], NULL))
+            continue;
+        for (size_t j = 0; j < i && first; j++)
+            first = !speaks(&rows[j], NULL) || strcmp(rows[j].device, rows[i].device) != 0;
+        if (!first)
+            continue;
+        if (last != NULL && (device_rank(&rows[i]) < device_rank(last) ||
+                             (device_rank(&rows[i]) == device_rank(last) && &rows[i] <= last)))
+            continue;
+        if (best == NULL || device_rank(&rows[i]) < device_rank(best))
+            best = &rows[i];
+    }
+    return best;
+}
+
+static size_t with_status(const struct scr_row *rows, size_t n, const char *status)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        count += strcmp(rows[i].status, status) == 0;
+    return count;
+}
+
+int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
+{
+    size_t wrong = with_status(rows, n, "wrong");
+    struct point *points;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < n && wrong > 0; i++) {
+        if (strcmp(rows[i].status, "wrong") == 0) {
+            snprintf(out, size, "%zu row%s WRONG, the first: %s\n  %s", wrong,
+                     wrong == 1 ? "" : "s", rows[i].reason, rows[i].repro);
+            return SCR_OK;
+        }
+    }
+    if (with_status(rows, n, "ok") == 0) {
+        snprintf(out, size, "no row was measured");
+        return SCR_OK;
+    }
+    points = malloc(n * sizeof *points);
+    if (points == NULL)
+        return SCR_ERR_NO_MEMORY;
+    for (const struct scr_row *d = next_device(rows, n, NULL); d != NULL;
+         d = next_device(rows, n, d)) {
+        const struct scr_row *like = spokesman(rows, n, d->device);
+        char said[200];
+
+        claim(points, collect(rows, n, like, points), said, sizeof said);
+        scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, tile %.0fx%.0f, seq %.0f%s)",
+                   out[0] != '\0' ? "\n" : "", said, like->device, like->device_name, like->dtype,
+                   like->dk, like->dv, like->tile_q, like->tile_k, like->seq_q,
+                   is_trace(like) ? ", the trace's own windows" : "");
+    }
+    free(points);
+    if (out[0] == '\0')
+        snprintf(out, size,
+                 "no difference can be told: no row compares tile-skip with masked-dense with the "
+                 "window off");
+    return SCR_OK;
+}
