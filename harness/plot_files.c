@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plot_files.h"
+
+#include "scripts.h"
+
+#include <screening/error.h>
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A gnuplot string: in single quotes nothing is special but the quote itself. */
+static void print_quoted(FILE *f, const char *text)
+{
+    putc('\'', f);
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            putc('\'', f);
+        putc((unsigned char)*text < ' ' ? ' ' : *text, f);
+    }
+    putc('\'', f);
+}
+
+static void print_text(FILE *f, const char *variable, const char *text)
+{
+    fprintf(f, "%s = ", variable);
+    print_quoted(f, text);
+    putc('\n', f);
+}
+
+static void print_legend(FILE *f, const char *what, const struct scr_plot_legend *legend)
+{
+    fprintf(f, "n_%ss = %zu\narray %s_title[%zu] = [", what, legend->n, what, legend->n);
+    for (size_t i = 0; i < legend->n; i++) {
+        fputs(i ? ", " : "", f);
+        print_quoted(f, legend->at[i].text);
+    }
+    fputs("]\n", f);
+}
+
+static const char *script_text(const char *name)
+{
+    for (size_t i = 0; i < scr_plot_script_count; i++)
+        if (strcmp(scr_plot_scripts[i].name, name) == 0)
+            return scr_plot_scripts[i].text;
+    return "";
+}
+
+/* One index block a series. */
+static void print_data(FILE *f, const struct scr_plot_picture *picture)
+{
+    const struct scr_plot_kind *kind = picture->kind;
+    const struct scr_plot_points *points = &picture->points;
+
+    fprintf(f, "# %s: %s\n", kind->name, kind->title);
+    for (size_t i = 0; i < points->n; i++) {
+        const struct scr_plot_point *p = &points->at[i];
+
+        if (scr_plot_starts_series(points, i))
+            fprintf(f, "%s# %s%s%s\n# %s\tworkload\n", i ? "\n\n" : "\n", p->colour.text,
+                    p->mark.text[0] ? ", " : "", p->mark.text, kind->columns);
+        kind->print(f, p);
+        for (const char *c = p->row->workload; *c != '\0'; c++)
+            putc((unsigned char)*c < ' ' ? ' ' : *c, f);
+        putc('\n', f);
+    }
+}
+
+static void print_range(FILE *f, const struct scr_plot_points *points)
+{
+    double x_min = INFINITY, x_max = 0, y_min = INFINITY, y_max = 0;
+
+    for (size_t i = 0; i < points->n; i++) {
+        const struct scr_plot_point *p = &points->at[i];
+
+        if (p->x > 0) {
+            x_min = fmin(x_min, p->x);
+            x_max = fmax(x_max, p->x);
+        }
+        if (p->y > 0) {
+            y_min = fmin(y_min, p->lo);
+            y_max = fmax(y_max, p->hi);
+        }
+    }
+    /* with a point always: gnuplot would divide whole numbers as integers */
+    fprintf(f, "x_min = %#.6g; x_max = %#.6g; y_min = %#.6g; y_max = %#.6g\n",
+            x_max > 0 ? x_min : 1, x_max > 0 ? x_max : 1, y_max > 0 ? y_min : 1,
+            y_max > 0 ? y_max : 1);
+}
+
+static void print_note(FILE *f, const struct scr_plot_picture *picture)
+{
+    const struct scr_plot_kind *kind = picture->kind;
+    const struct scr_plot_points *points = &picture->points;
+    const struct scr_plot_legend *colours = &picture->colours, *marks = &picture->marks;
+    char note[320];
+    int n = snprintf(note, sizeof note, "%s", kind->note);
+    bool tiles_differ = false;
+
+    for (size_t i = 1; i < points->n; i++)
+        tiles_differ |= points->at[i].row->tile_q != points->at[0].row->tile_q ||
+                        points->at[i].row->tile_k != points->at[0].row->tile_k;
+    if (kind->per_device && tiles_differ)
+        n += snprintf(note + n, sizeof note - (size_t)n, " Each point: the fastest tile measured.");
+    if (colours->n < colours->n_all)
+        n += snprintf(note + n, sizeof note - (size_t)n, " %zu of %zu colours shown.", colours->n,
+                      colours->n_all);
+    if (marks->n < marks->n_all)
+        snprintf(note + n, sizeof note - (size_t)n, " %zu of %zu shapes shown.", marks->n,
+                 marks->n_all);
+    print_text(f, "note", note);
+}
+
+static void print_subtitles(FILE *f, const struct scr_plot_picture *picture)
+{
+    const struct scr_plot_points *points = &picture->points;
+    const struct scr_plot_point *p = &points->at[0];
+    char text[256];
+    size_t other = 0;
+
+    if (picture->kind->per_device)
+        snprintf(text, sizeof text, "%.100s (%.40s)",
+                 p->row->device_name[0] ? p->row->device_name : "unnamed device", p->row->device);
+    else
+        snprintf(text, sizeof text, "pair density against tile density");
+    print_text(f, "subtitle", text);
+    while (other < points->n && points->at[other].set[0] != '\0')
+        other++;
+    snprintf(text, sizeof text, "%s%s", points->at[other < points->n ? other : 0].group,
+             other > 0 && other < points->n ? "; traces: their own" : "");
+    print_text(f, "subtitle2", text);
+}
+
+/* Which colour and which mark each series has. */
+static void print_series(FILE *f, const struct scr_plot_picture *picture)
+{
+    const struct scr_plot_points *points = &picture->points;
+    size_t n_series = 0;
+
+    for (size_t i = 0; i < points->n; i++)
+        n_series += scr_plot_starts_series(points, i);
+    fprintf(f, "n_series = %zu\narray series_colour[%zu]\narray series_mark[%zu]\n", n_series,
+            n_series, n_series);
+    n_series = 0;
+    for (size_t i = 0; i < points->n; i++) {
+        const struct scr_plot_point *p = &points->at[i];
+
+        if (!scr_plot_starts_series(points, i))
+            continue;
+        n_series++;
+        fprintf(f, "series_colour[%zu] = %zu; series_mark[%zu] = %zu\n", n_series,
+                scr_plot_legend_index(&picture->colours, &p->colour), n_series,
+                scr_plot_legend_index(&picture->marks, &p->mark));
+    }
+}
+
+static void print_script(FILE *f, const char *name, const struct scr_plot_picture *picture)
+{
+    const struct scr_plot_kind *kind = picture->kind;
+    const struct scr_plot_legend *colours = &picture->colours;
+
+    fprintf(f, "# Draws %s.svg and %s.png from %s.dat; run it here: gnuplot %s.gp\n", name, name,
+            name, name);
+    print_text(f, "name", name);
+    print_text(f, "title", kind->title);
+    print_text(f, "y_title", kind->y_title);
+    print_subtitles(f, picture);
+    print_note(f, picture);
+    print_range(f, &picture->points);
+    print_legend(f, "colour", colours);
+    fprintf(f, "array colour_id[%zu] = [", colours->n);
+    for (size_t i = 0; i < colours->n; i++)
+        fprintf(f, "%s%d", i ? ", " : "", kind->fixed_colours ? colours->at[i].rank : (int)i + 1);
+    fputs("]\n", f);
+    print_legend(f, "mark", &picture->marks);
+    print_series(f, picture);
+    fprintf(f, "\n%s\n%s", script_text("style"), script_text(kind->name));
+}
+
+/* Opens DIR/NAME.EXT for writing; NULL with a line in why. */
+static FILE *open_file(const char *dir, const char *name, const char *ext, char *why,
+                       size_t why_size)
+{
+    char path[4096];
+    FILE *f = NULL;
+
+    errno = ENAMETOOLONG;
+    if (snprintf(path, sizeof path, "%s/%s.%s", dir, name, ext) < (int)sizeof path)
+        f = fopen(path, "w");
+    if (f == NULL)
+        snprintf(why, why_size, "cannot write %s.%s: %s", name, ext, strerror(errno));
+    return f;
+}
+
+static int close_file(FILE *f, const char *name, char *why, size_t why_size)
+{
+    bool bad = ferror(f) != 0;
+
+    if (fclose(f) == 0 && !bad)
+        return SCR_OK;
+    snprintf(why, why_size, "cannot write %s: %s", name, strerror(errno));
+    return SCR_ERR_INVALID;
+}
+
+int scr_plot_files_write(const char *dir, const char *name, const struct scr_plot_picture *picture,
+                         char *why, size_t why_size)
+{
+    FILE *f = open_file(dir, name, "dat", why, why_size);
+    int status;
+
+    if (f == NULL)
+        return SCR_ERR_INVALID;
+    print_data(f, picture);
+    status = close_file(f, name, why, why_size);
+    if (status != SCR_OK)
+        return status;
+    f = open_file(dir, name, "gp", why, why_size);
+    if (f == NULL)
+        return SCR_ERR_INVALID;
+    print_script(f, name, picture);
+    return close_file(f, name, why, why_size);
+}
