@@ -44,7 +44,7 @@ void scr_dataset_settle(struct scr_dataset_spec *s)
     if (s->workload.kind == SCR_WORKLOAD_TRACE)
         return;
     if (s->r == 0)
-        s->r = s->workload.kind == SCR_WORKLOAD_PLANTED ? 16 : 2;
+        s->r = scr_workload_is_planted(&s->workload) ? 16 : 2;
     if (s->window.kind != SCR_WINDOW_AUTO)
         return;
     if (s->workload.kind == SCR_WORKLOAD_WINDOW)

@@ -15,25 +15,32 @@
 #include <stdint.h>
 
 enum scr_workload_kind {
-    SCR_WORKLOAD_IID,     /* independent unit vectors */
-    SCR_WORKLOAD_PLANTED, /* pairs match at a given density, in runs of a given length */
-    SCR_WORKLOAD_WINDOW,  /* every pair inside the window alive */
-    SCR_WORKLOAD_ENDS,    /* nothing alive (density 0) or everything (density 1) */
-    SCR_WORKLOAD_TRACE,   /* recorded q, k, v, r, w from a safetensors file */
+    SCR_WORKLOAD_IID,      /* independent unit vectors */
+    SCR_WORKLOAD_PLANTED,  /* pairs match at a given density, in runs of a given length */
+    SCR_WORKLOAD_SHUFFLED, /* planted, the tokens of each head in random order */
+    SCR_WORKLOAD_SKEWED,   /* planted, but most live pairs lie on few queries and half the heads */
+    SCR_WORKLOAD_WINDOW,   /* every pair inside the window alive */
+    SCR_WORKLOAD_ENDS,     /* nothing alive (density 0) or everything (density 1) */
+    SCR_WORKLOAD_TRACE,    /* recorded q, k, v, r, w from a safetensors file */
 };
 
-/* As written on the command line: iid, planted:0.1, planted:0.1x64, window, ends:0, trace:FILE. */
+/*
+ * As written on the command line: iid, planted:0.1, planted:0.1x64, shuffled:0.1x64,
+ * skewed:0.1x64, window, ends:0, trace:FILE.
+ */
 struct scr_workload {
     enum scr_workload_kind kind;
-    double density; /* planted: wanted pair density in [1e-6, 1]; ends: 0, 1, or -1 for both */
-    int run;        /* planted: tokens in a row that share their matches */
+    /* planted, shuffled: wanted pair density in [1e-6, 1]; skewed: in [1e-6, 0.5], above which the
+     * pairs leave no room to be uneven; ends: 0, 1, or -1 for both */
+    double density;
+    int run;        /* planted, shuffled (before it), skewed: tokens in a row that share matches */
     char path[512]; /* trace */
 };
 
 /*
  * Reads the notation above. planted without a density is planted:0.1x64, without a run length
- * planted:Dx64; ends without a number is two workloads: its density is -1, and the axis parser
- * expands it (scr_dataset_create refuses it).
+ * planted:Dx64, and so for shuffled and skewed; ends without a number is two workloads: its density
+ * is -1, and the axis parser expands it (scr_dataset_create refuses it).
  *
  * why  receives one clear line on failure
  * Returns SCR_OK or SCR_ERR_INVALID.
@@ -64,7 +71,7 @@ struct scr_dataset_spec {
     scr_problem problem;
     struct scr_workload workload;
     struct scr_window window;
-    double r;           /* 0: the workload's own: 2; planted 16; a trace's r */
+    double r;           /* 0: the workload's own: 2; planted, shuffled, skewed 16; a trace's r */
     bool ragged_kv_len; /* has_kv_len: lengths differ by batch, else all len_k */
     uint64_t seed;
 };

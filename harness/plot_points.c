@@ -40,9 +40,15 @@ static void short_workload(const char *workload, char *out, size_t size)
     cut(out, 26);
 }
 
+static bool is_word(const char *word, const char *text, size_t length)
+{
+    return strlen(word) == length && strncmp(text, word, length) == 0;
+}
+
 /* The workload without its density, which is what varies along a line, and any finite window. */
 static void set_family(const struct scr_plot_row *r, struct scr_plot_label *out)
 {
+    static const char *const in_runs[] = {"planted", "shuffled", "skewed"};
     static const char *const plain[] = {"window", "iid", "ends"};
     const char *workload = r->workload;
     size_t length = strcspn(workload, ":");
@@ -51,18 +57,21 @@ static void set_family(const struct scr_plot_row *r, struct scr_plot_label *out)
 
     if (strcmp(r->window, "inf") != 0 && strcmp(r->window, "null") != 0 && r->window[0] != '\0')
         snprintf(window, sizeof window, ", w %s", r->window);
-    out->rank = 20000;
+    out->rank = 40000;
     if (is_trace(workload)) {
         short_workload(workload, out->text, sizeof out->text);
-    } else if (length == 7 && strncmp(workload, "planted", length) == 0) {
-        int tokens = run != NULL ? atoi(run + 1) : 64;
-
-        out->rank = 10000 - tokens;
-        snprintf(out->text, sizeof out->text, "planted, runs of %d%s", tokens, window);
     } else {
         for (int i = 0; i < 3; i++) {
-            if (strlen(plain[i]) == length && strncmp(workload, plain[i], length) == 0)
-                out->rank = 11000 + i;
+            if (is_word(plain[i], workload, length))
+                out->rank = 31000 + i;
+            if (is_word(in_runs[i], workload, length)) {
+                int tokens = run != NULL ? atoi(run + 1) : 64;
+
+                out->rank = 10000 * (i + 1) - tokens;
+                snprintf(out->text, sizeof out->text, "%s, runs of %d%s", in_runs[i], tokens,
+                         window);
+                return;
+            }
         }
         snprintf(out->text, sizeof out->text, "%.*s%s", (int)(length < 20 ? length : 20), workload,
                  window);

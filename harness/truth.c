@@ -328,7 +328,7 @@ struct head_verdict {
     bool pass, zero, ill, hopeless;
     double rel_err, tol;
     uint64_t rows_checked;
-    char reason[160];
+    char reason[200];
 };
 
 struct judgement {

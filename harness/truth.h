@@ -62,7 +62,7 @@ struct scr_verdict {
     int heads_zero;        /* reference all zero: o must be exactly 0 */
     int heads_ill;         /* needed a wider tolerance: every live pair too close to tau for f32 */
     int heads_hopeless;    /* ill, and widened over 100 times: passing proves nothing */
-    char reason[160];      /* "" when it passes */
+    char reason[200];      /* "" when it passes */
 };
 
 /* Judges an output in problem.dtype_out; `o` is what was read back, poisoned with 0xff before. */

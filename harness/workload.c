@@ -12,6 +12,18 @@ enum { DEFAULT_RUN = 64, MAX_RUN = 1 << 24 };
 #define DEFAULT_DENSITY 0.1
 #define MIN_DENSITY     1e-6
 
+/* The workloads that are written NAME, NAME:D or NAME:DxL. */
+static const struct {
+    const char *name;
+    enum scr_workload_kind kind;
+    double max_density;
+} planted[] = {
+    {"planted", SCR_WORKLOAD_PLANTED, 1},
+    {"shuffled", SCR_WORKLOAD_SHUFFLED, 1},
+    {"skewed", SCR_WORKLOAD_SKEWED, 0.5},
+};
+enum { N_PLANTED = sizeof planted / sizeof planted[0] };
+
 static int refuse(char *why, size_t why_size, const char *text, const char *expected)
 {
     snprintf(why, why_size, "'%.60s': %s", text, expected);
@@ -33,17 +45,20 @@ static const char *read_number(const char *text, double *out)
     return end != text && isfinite(*out) ? end : NULL;
 }
 
-/* D, Dx or DxL after "planted:"; 'x' is no part of D, so D is read from a copy without it. */
-static int parse_planted(const char *text, const char *args, struct scr_workload *out, char *why,
-                         size_t why_size)
+/* D or DxL after the colon of planted[which]. */
+static int parse_planted(const char *text, const char *args, int which, struct scr_workload *out,
+                         char *why, size_t why_size)
 {
-    static const char expected[] =
-        "expected planted:DENSITYxRUN with a density above 0 up to 1 and a run of tokens";
+    char expected[100];
     const char *rest = read_number(args, &out->density);
     long run;
     char *end;
 
-    if (rest == NULL || !(out->density >= MIN_DENSITY && out->density <= 1))
+    snprintf(expected, sizeof expected,
+             "expected %s:DENSITYxRUN with a density above 0 up to %g and a run of tokens",
+             planted[which].name, planted[which].max_density);
+    if (rest == NULL ||
+        !(out->density >= MIN_DENSITY && out->density <= planted[which].max_density))
         return refuse(why, why_size, text, expected);
     if (*rest == '\0')
         return SCR_OK;
@@ -69,11 +84,13 @@ int scr_workload_parse(const char *text, struct scr_workload *out, char *why, si
         out->kind = SCR_WORKLOAD_WINDOW;
         return SCR_OK;
     }
-    if (n == strlen("planted") && strncmp(text, "planted", n) == 0) {
-        out->kind = SCR_WORKLOAD_PLANTED;
+    for (int i = 0; i < N_PLANTED; i++) {
+        if (n != strlen(planted[i].name) || strncmp(text, planted[i].name, n) != 0)
+            continue;
+        out->kind = planted[i].kind;
         out->density = DEFAULT_DENSITY;
         out->run = DEFAULT_RUN;
-        return args == NULL ? SCR_OK : parse_planted(text, args, out, why, why_size);
+        return args == NULL ? SCR_OK : parse_planted(text, args, i, out, why, why_size);
     }
     if (n == strlen("ends") && strncmp(text, "ends", n) == 0) {
         out->kind = SCR_WORKLOAD_ENDS;
@@ -95,8 +112,16 @@ int scr_workload_parse(const char *text, struct scr_workload *out, char *why, si
         return SCR_OK;
     }
     return refuse(why, why_size, text,
-                  "unknown workload; there are iid, planted:DxL, window, ends:0, ends:1, "
-                  "trace:FILE");
+                  "unknown workload; there are iid, planted:DxL, shuffled:DxL, skewed:DxL, window, "
+                  "ends:0, ends:1, trace:FILE");
+}
+
+bool scr_workload_is_planted(const struct scr_workload *w)
+{
+    for (int i = 0; i < N_PLANTED; i++)
+        if (planted[i].kind == w->kind)
+            return true;
+    return false;
 }
 
 /* The shortest decimal that reads back as the same double; whole numbers without an exponent. */
@@ -122,8 +147,12 @@ void scr_workload_name(const struct scr_workload *w, char *out, size_t size)
         snprintf(out, size, "iid");
         break;
     case SCR_WORKLOAD_PLANTED:
+    case SCR_WORKLOAD_SHUFFLED:
+    case SCR_WORKLOAD_SKEWED:
         format_number(w->density, density);
-        snprintf(out, size, "planted:%sx%d", density, w->run);
+        for (int i = 0; i < N_PLANTED; i++)
+            if (planted[i].kind == w->kind)
+                snprintf(out, size, "%s:%sx%d", planted[i].name, density, w->run);
         break;
     case SCR_WORKLOAD_WINDOW:
         snprintf(out, size, "window");

@@ -15,6 +15,9 @@ enum scr_stream {
     SCR_STREAM_TOPIC_K,
     SCR_STREAM_KV_LEN,
     SCR_STREAM_SAMPLE, /* rows that truth.c computes */
+    SCR_STREAM_SHUFFLE_Q,
+    SCR_STREAM_SHUFFLE_K,
+    SCR_STREAM_HEAVY, /* where heavy runs lie in a head */
 };
 
 /*
@@ -27,6 +30,9 @@ struct scr_topics {
 };
 
 struct scr_topics scr_topics_for(double density);
+
+/* planted and what is made from it: the workloads that have a density and a run. */
+bool scr_workload_is_planted(const struct scr_workload *w);
 
 /*
  * Fills q, k and v, already allocated, for a workload other than a trace. r is the sharpness that

@@ -8,6 +8,19 @@
  *   planted  n topics; a query matches a key where their topics agree (struct scr_topics). Runs of
  *            `run` positions, aligned at multiples of it, share a topic; queries and keys draw
  *            theirs independently.
+ *   shuffled the vectors of planted with the same seed, in another order: the queries of each head
+ *            and the keys of each head by a permutation of their own; a value moves with its key.
+ *            Over all pairs the density is that of planted exactly, but hardly a tile stays empty.
+ *            A causal mask or a window now admits other pairs; as topics do not depend on the
+ *            position, its share of them that live is the same on average, not to the pair.
+ *   skewed   two planted models side by side, heavy and light, whose topics never match. Heavy are
+ *            0.9 of the key runs and h = max(0.1, D) of the query runs; these lie evenly spaced in
+ *            the even heads (from a seeded place on), none in the odd ones. The densities within
+ *            the models are D / h and D / (1 - h), so of all pairs 0.9 D live on heavy queries and
+ *            0.1 D on light ones: D in all, nine tenths of it on a tenth of the rows while
+ *            D <= 0.1. D <= 0.5 keeps both densities at most 1. As with planted, what is measured
+ *            comes near D where live pairs of runs are many; it does not where the heads' windows
+ *            differ, as heads then weigh differently.
  *   window, ends:1  one topic
  *   ends:0          one topic, keys around its opposite
  *
@@ -43,13 +56,20 @@ enum {
     MAX_ATTEMPTS = 64,
 };
 #define MAX_TOPIC_COS 0.8
+#define HEAVY_QUERIES 0.1
+#define HEAVY_KEYS    0.9
 
 struct job {
     struct scr_dataset *d;
     double sigma;
-    double key_sign; /* -1: keys stand opposite to the queries */
-    struct scr_topics topics;
-    double *directions; /* [batch, heads_kv, n, dk], or NULL: drawn where needed */
+    double key_sign;          /* -1: keys stand opposite to the queries */
+    struct scr_topics topics; /* skewed: those of heavy runs */
+    struct scr_topics light;  /* skewed: those of light runs, numbered after the others; else n 0 */
+    double heavy_q;           /* skewed: share of the query runs of an even head */
+    int64_t n_topics;
+    double *directions; /* [batch, heads_kv, n_topics, dk], or NULL: drawn where needed */
+    /* shuffled: the row of its head that a drawn row becomes, [batch, heads, len]; else NULL */
+    uint32_t *place_q, *place_k;
 };
 
 /* ln x for x in (0, 1), within a few units of 1e-16. */
@@ -179,9 +199,9 @@ static void draw_topics(void *user, size_t head)
 {
     const struct job *job = user;
     int dk = job->d->spec.problem.dk;
-    double *directions = job->directions + (int64_t)head * job->topics.n * dk;
+    double *directions = job->directions + (int64_t)head * job->n_topics * dk;
 
-    for (int64_t t = 0; t < job->topics.n; t++) {
+    for (int64_t t = 0; t < job->n_topics; t++) {
         for (uint32_t attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
             draw_direction(job->d->spec.seed, SCR_STREAM_TOPIC, pair_index(head, (uint64_t)t),
                            attempt, directions + t * dk, dk);
@@ -191,22 +211,42 @@ static void draw_topics(void *user, size_t head)
     }
 }
 
-/* The topic of the run that holds a position; head counts over the batch too. */
-static int64_t topic_of(const struct job *job, uint32_t stream, uint64_t head, int64_t position)
+/* Whether a run is heavy: a share of the runs of its head, evenly spaced. */
+static bool is_heavy(const struct job *job, uint32_t stream, uint64_t head, int64_t run)
 {
-    const struct scr_topics *t = &job->topics;
-    int64_t length = job->d->spec.workload.run;
-    int64_t run;
-    double u;
+    const struct scr_dataset_spec *spec = &job->d->spec;
+    double share = HEAVY_KEYS;
+    double phase;
 
-    if (t->n == 1)
-        return 0;
-    run = (position - (position < 0 ? length - 1 : 0)) / length;
-    u = scr_philox_uniform(job->d->spec.seed, stream, pair_index(head, (uint32_t)run));
+    if (stream == SCR_STREAM_TOPIC_Q)
+        share = head % (uint64_t)spec->problem.heads_q % 2 == 0 ? job->heavy_q : 0;
+    phase = scr_philox_uniform(spec->seed, SCR_STREAM_HEAVY, pair_index(head, stream));
+    return floor((double)(run + 1) * share + phase) > floor((double)run * share + phase);
+}
+
+/* The topic that a number in (0, 1) falls to. */
+static int64_t pick_topic(const struct scr_topics *t, double u)
+{
     if (u < t->first)
         return 0;
     u = (u - t->first) / (1 - t->first) * (double)(t->n - 1);
     return 1 + (u < (double)(t->n - 1) ? (int64_t)u : t->n - 2);
+}
+
+/* The topic of the run that holds a position; head counts over the batch too. */
+static int64_t topic_of(const struct job *job, uint32_t stream, uint64_t head, int64_t position)
+{
+    int64_t length = job->d->spec.workload.run;
+    int64_t run;
+    double u;
+
+    if (job->n_topics == 1)
+        return 0;
+    run = (position - (position < 0 ? length - 1 : 0)) / length;
+    u = scr_philox_uniform(job->d->spec.seed, stream, pair_index(head, (uint32_t)run));
+    if (job->light.n > 0 && !is_heavy(job, stream, head, run))
+        return job->topics.n + pick_topic(&job->light, u);
+    return pick_topic(&job->topics, u);
 }
 
 static void topic_direction(const struct job *job, uint64_t head_kv, int64_t topic, double *out)
@@ -214,7 +254,7 @@ static void topic_direction(const struct job *job, uint64_t head_kv, int64_t top
     int dk = job->d->spec.problem.dk;
 
     if (job->directions != NULL)
-        memcpy(out, job->directions + ((int64_t)head_kv * job->topics.n + topic) * dk,
+        memcpy(out, job->directions + ((int64_t)head_kv * job->n_topics + topic) * dk,
                sizeof *out * (size_t)dk);
     else
         draw_direction(job->d->spec.seed, SCR_STREAM_TOPIC, pair_index(head_kv, (uint64_t)topic), 0,
@@ -243,6 +283,12 @@ static void store_row(void *tensor, scr_dtype t, uint64_t row, const double *x, 
     scr_store_f32((char *)tensor + row * (uint64_t)n * scr_dtype_bytes(t), f, t, (size_t)n);
 }
 
+/* Where a drawn row goes. */
+static uint64_t place_of(const uint32_t *place, uint64_t row, int32_t len)
+{
+    return place == NULL ? row : row - row % (uint64_t)len + place[row];
+}
+
 static void draw_q_row(const struct job *job, uint64_t row)
 {
     const struct scr_dataset_spec *spec = &job->d->spec;
@@ -255,7 +301,7 @@ static void draw_q_row(const struct job *job, uint64_t row)
     draw_direction(spec->seed, SCR_STREAM_Q, row, 0, x, p->dk);
     if (spec->workload.kind != SCR_WORKLOAD_IID)
         add_topic(job, x, head_kv, topic_of(job, SCR_STREAM_TOPIC_Q, head, position), 1);
-    store_row(job->d->q, p->dtype, row, x, p->dk);
+    store_row(job->d->q, p->dtype, place_of(job->place_q, row, p->len_q), x, p->dk);
 }
 
 static void draw_kv_row(const struct job *job, uint64_t row)
@@ -264,14 +310,15 @@ static void draw_kv_row(const struct job *job, uint64_t row)
     const scr_problem *p = &spec->problem;
     uint64_t head = row / (uint64_t)p->len_k;
     int64_t position = (int64_t)(row % (uint64_t)p->len_k);
+    uint64_t place = place_of(job->place_k, row, p->len_k);
     double x[MAX_DIM];
 
     draw_direction(spec->seed, SCR_STREAM_K, row, 0, x, p->dk);
     if (spec->workload.kind != SCR_WORKLOAD_IID)
         add_topic(job, x, head, topic_of(job, SCR_STREAM_TOPIC_K, head, position), job->key_sign);
-    store_row(job->d->k, p->dtype, row, x, p->dk);
+    store_row(job->d->k, p->dtype, place, x, p->dk);
     draw_direction(spec->seed, SCR_STREAM_V, row, 0, x, p->dv);
-    store_row(job->d->v, p->dtype, row, x, p->dv);
+    store_row(job->d->v, p->dtype, place, x, p->dv);
 }
 
 static uint64_t rows_q(const scr_problem *p)
@@ -298,6 +345,52 @@ static void draw_rows(void *user, size_t task)
     }
 }
 
+/* A permutation of the rows of one head, all equally likely (Fisher and Yates). */
+static void draw_places(uint64_t seed, uint32_t stream, uint64_t head, uint32_t *place, int32_t len)
+{
+    for (int32_t i = 0; i < len; i++)
+        place[i] = (uint32_t)i;
+    for (int32_t i = len - 1; i > 0; i--) {
+        double u = scr_philox_uniform(seed, stream, pair_index(head, (uint32_t)i));
+        int32_t other = (int32_t)(u * (i + 1));
+        uint32_t kept = place[i];
+
+        place[i] = place[other];
+        place[other] = kept;
+    }
+}
+
+static void shuffle_head(void *user, size_t task)
+{
+    const struct job *job = user;
+    const scr_problem *p = &job->d->spec.problem;
+    size_t heads_q = (size_t)p->batch * (size_t)p->heads_q;
+    size_t head = task < heads_q ? task : task - heads_q;
+
+    if (task < heads_q)
+        draw_places(job->d->spec.seed, SCR_STREAM_SHUFFLE_Q, head,
+                    job->place_q + head * (size_t)p->len_q, p->len_q);
+    else
+        draw_places(job->d->spec.seed, SCR_STREAM_SHUFFLE_K, head,
+                    job->place_k + head * (size_t)p->len_k, p->len_k);
+}
+
+static void set_topics(struct job *job)
+{
+    const struct scr_workload *w = &job->d->spec.workload;
+    int heads = job->d->spec.problem.heads_q;
+    double heavy = fmax(HEAVY_QUERIES, w->density);
+
+    if (w->kind == SCR_WORKLOAD_SKEWED) {
+        job->topics = scr_topics_for(w->density / heavy);
+        job->light = scr_topics_for(w->density / (1 - heavy));
+        job->heavy_q = heavy * heads / ((heads + 1) / 2);
+    } else {
+        job->topics = scr_topics_for(scr_workload_is_planted(w) ? w->density : 1);
+    }
+    job->n_topics = job->topics.n + job->light.n;
+}
+
 static double noise(const struct scr_workload *w, double r)
 {
     double sigma2 = fmin(0.25, 0.36 / r);
@@ -316,18 +409,31 @@ int scr_workload_draw(struct scr_dataset *d, double r, int threads)
         .d = d,
         .sigma = noise(w, r),
         .key_sign = w->kind == SCR_WORKLOAD_ENDS && w->density == 0 ? -1 : 1,
-        .topics = scr_topics_for(w->kind == SCR_WORKLOAD_PLANTED ? w->density : 1),
     };
     size_t heads = (size_t)p->batch * (size_t)p->heads_kv;
     size_t tasks = (size_t)((rows_q(p) + rows_kv(p) + ROWS_A_TASK - 1) / ROWS_A_TASK);
+    int status = SCR_ERR_NO_MEMORY;
 
-    if (w->kind != SCR_WORKLOAD_IID && job.topics.n <= MAX_APART) {
-        job.directions = calloc(heads, (size_t)job.topics.n * (size_t)p->dk * sizeof(double));
+    set_topics(&job);
+    if (w->kind != SCR_WORKLOAD_IID && job.n_topics <= MAX_APART) {
+        job.directions = calloc(heads, (size_t)job.n_topics * (size_t)p->dk * sizeof(double));
         if (job.directions == NULL)
-            return SCR_ERR_NO_MEMORY;
+            goto out;
         scr_parallel_for(threads, heads, draw_topics, &job);
     }
+    if (w->kind == SCR_WORKLOAD_SHUFFLED) {
+        job.place_q = calloc(rows_q(p), sizeof *job.place_q);
+        job.place_k = calloc(rows_kv(p), sizeof *job.place_k);
+        if (job.place_q == NULL || job.place_k == NULL)
+            goto out;
+        scr_parallel_for(threads, (size_t)p->batch * (size_t)p->heads_q + heads, shuffle_head,
+                         &job);
+    }
     scr_parallel_for(threads, tasks, draw_rows, &job);
+    status = SCR_OK;
+out:
     free(job.directions);
-    return SCR_OK;
+    free(job.place_q);
+    free(job.place_k);
+    return status;
 }

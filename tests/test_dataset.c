@@ -95,6 +95,11 @@ static void workload_notation(void **state)
                                        "planted:1x1",
                                        "planted:1e-05x7",
                                        "planted:0.3333x16384",
+                                       "shuffled:0.1x64",
+                                       "shuffled:1x1",
+                                       "skewed:0.02x16",
+                                       "skewed:0.5x64",
+                                       "skewed:1e-06x7",
                                        "window",
                                        "ends:0",
                                        "ends:1",
@@ -114,6 +119,17 @@ static void workload_notation(void **state)
                                           "planted:0.1x-1",
                                           "planted:0.1x64k",
                                           "planted:0.1x99999999999",
+                                          "shuffled:",
+                                          "shuffled:0",
+                                          "shuffled:1.01x64",
+                                          "shuffled:0.1x",
+                                          "shuffle:0.1x64",
+                                          "skewed:",
+                                          "skewed:0.51",
+                                          "skewed:1x64",
+                                          "skewed:0.1x0",
+                                          "skewed:0.1X64",
+                                          "skew",
                                           "ends:2",
                                           "ends:",
                                           "ends:01",
@@ -121,6 +137,9 @@ static void workload_notation(void **state)
                                           "trace",
                                           "window:3",
                                           "planted:1e-9"};
+    static const char *const planted[] = {"planted", "shuffled", "skewed"};
+    static const enum scr_workload_kind kinds[] = {SCR_WORKLOAD_PLANTED, SCR_WORKLOAD_SHUFFLED,
+                                                   SCR_WORKLOAD_SKEWED};
     struct scr_workload w;
     char why[160], name[600];
 
@@ -136,10 +155,15 @@ static void workload_notation(void **state)
             fail_msg("'%s' was accepted", refused[i]);
         assert_true(strlen(why) > 10 && strchr(why, '\n') == NULL);
     }
-    assert_int_equal(scr_workload_parse("planted", &w, why, sizeof why), SCR_OK);
-    assert_true(w.density == 0.1 && w.run == 64);
-    assert_int_equal(scr_workload_parse("planted:0.25", &w, why, sizeof why), SCR_OK);
-    assert_true(w.density == 0.25 && w.run == 64);
+    assert_int_equal(scr_workload_parse("skewed:0.6x64", &w, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "skewed:DENSITYxRUN with a density above 0 up to 0.5"));
+    for (size_t i = 0; i < sizeof planted / sizeof planted[0]; i++) {
+        assert_int_equal(scr_workload_parse(planted[i], &w, why, sizeof why), SCR_OK);
+        assert_true(w.kind == kinds[i] && w.density == 0.1 && w.run == 64);
+        snprintf(name, sizeof name, "%s:0.25", planted[i]);
+        assert_int_equal(scr_workload_parse(name, &w, why, sizeof why), SCR_OK);
+        assert_true(w.kind == kinds[i] && w.density == 0.25 && w.run == 64);
+    }
     assert_int_equal(scr_workload_parse("ends", &w, why, sizeof why), SCR_OK);
     assert_true(w.density == -1);
 }
@@ -291,6 +315,218 @@ static void planted_runs(void **state)
     found = densities(d, 16);
     assert_true(found.pairs_live > found.tiles_live * 16 * 16 / 2);
     scr_dataset_destroy(&d);
+}
+
+/* A token of a dataset in f32: its vector, of a key also its value. */
+enum { TOKEN_DIM = 16, MAX_TOKEN_DIM = 2 * TOKEN_DIM };
+struct token {
+    float x[MAX_TOKEN_DIM];
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct token));
+}
+
+/* The tokens of one head in an order that depends on their bytes alone; freed by the caller. */
+static struct token *sorted_tokens(const void *first, const void *second, int head, int len)
+{
+    struct token *t = calloc((size_t)len, sizeof *t);
+
+    assert_non_null(t);
+    for (int i = 0; i < len; i++) {
+        size_t row = ((size_t)head * (size_t)len + (size_t)i) * TOKEN_DIM;
+
+        memcpy(t[i].x, (const float *)first + row, TOKEN_DIM * sizeof(float));
+        if (second != NULL)
+            memcpy(t[i].x + TOKEN_DIM, (const float *)second + row, TOKEN_DIM * sizeof(float));
+    }
+    qsort(t, (size_t)len, sizeof *t, by_bytes);
+    return t;
+}
+
+static void assert_same_tokens(const void *a1, const void *a2, const void *b1, const void *b2,
+                               int heads, int len)
+{
+    size_t head_bytes = (size_t)len * TOKEN_DIM * sizeof(float);
+
+    for (int head = 0; head < heads; head++) {
+        struct token *a = sorted_tokens(a1, a2, head, len);
+        struct token *b = sorted_tokens(b1, b2, head, len);
+
+        assert_memory_equal(a, b, (size_t)len * sizeof *a);
+        free(a);
+        free(b);
+        /* Not the order that planted has. */
+        assert_memory_not_equal((const char *)a1 + (size_t)head * head_bytes,
+                                (const char *)b1 + (size_t)head * head_bytes, head_bytes);
+    }
+}
+
+/* Planted in another order: the same tokens, the same live pairs of all, other tiles. */
+static void shuffled_tokens(void **state)
+{
+    enum { HEADS_Q = 4, HEADS_KV = 2, LEN_Q = 300, LEN_K = 413, BATCH = 2 };
+    struct scr_dataset_spec spec = spec_of("planted:0.05x32", HEADS_Q, LEN_Q, TOKEN_DIM);
+    struct scr_dataset *planted, *shuffled;
+    struct scr_densities before, after;
+
+    (void)state;
+    spec.problem.batch = BATCH;
+    spec.problem.heads_kv = HEADS_KV;
+    spec.problem.len_k = LEN_K;
+    spec.problem.causal = false;
+    planted = create(&spec, 2);
+    spec.workload.kind = SCR_WORKLOAD_SHUFFLED;
+    shuffled = create(&spec, 2);
+    assert_same_tokens(planted->q, NULL, shuffled->q, NULL, BATCH * HEADS_Q, LEN_Q);
+    assert_same_tokens(planted->k, planted->v, shuffled->k, shuffled->v, BATCH * HEADS_KV, LEN_K);
+    before = densities(planted, 16);
+    after = densities(shuffled, 16);
+    assert_int_equal(after.pairs_live, before.pairs_live);
+    assert_true(before.tiles_live < before.tiles_admissible / 5);
+    assert_true(after.tiles_live > after.tiles_admissible * 4 / 5);
+    scr_dataset_destroy(&planted);
+    scr_dataset_destroy(&shuffled);
+}
+
+/* No place is favoured: where the first token of a head goes, over many heads. */
+static void shuffled_evenly(void **state)
+{
+    enum { HEADS = 4000, LEN = 8 };
+    struct scr_dataset_spec spec = spec_of("planted:1x1", HEADS, LEN, TOKEN_DIM);
+    struct scr_dataset *planted, *shuffled;
+    int to[LEN] = {0}, both = 0;
+
+    (void)state;
+    planted = create(&spec, 2);
+    spec.workload.kind = SCR_WORKLOAD_SHUFFLED;
+    shuffled = create(&spec, 2);
+    for (size_t head = 0; head < HEADS; head++) {
+        const float *q = (const float *)shuffled->q + head * LEN * TOKEN_DIM;
+        const float *k = (const float *)shuffled->k + head * LEN * TOKEN_DIM;
+        const float *q0 = (const float *)planted->q + head * LEN * TOKEN_DIM;
+        const float *k0 = (const float *)planted->k + head * LEN * TOKEN_DIM;
+        int place_q = -1, place_k = -1;
+
+        for (int i = 0; i < LEN; i++) {
+            if (memcmp(q + i * TOKEN_DIM, q0, TOKEN_DIM * sizeof *q) == 0)
+                place_q = i;
+            if (memcmp(k + i * TOKEN_DIM, k0, TOKEN_DIM * sizeof *k) == 0)
+                place_k = i;
+        }
+        assert_true(place_q >= 0 && place_k >= 0);
+        to[place_q]++;
+        both += place_q == place_k;
+    }
+    for (int i = 0; i < LEN; i++)
+        assert_true(fabs(to[i] - (double)HEADS / LEN) < 4 * sqrt((double)HEADS / LEN));
+    assert_true(fabs(both - (double)HEADS / LEN) < 4 * sqrt((double)HEADS / LEN));
+    scr_dataset_destroy(&planted);
+    scr_dataset_destroy(&shuffled);
+}
+
+static double measured_density(const struct scr_dataset *d)
+{
+    struct scr_densities found = densities(d, 0);
+
+    return (double)found.pairs_live / (double)found.pairs_admissible;
+}
+
+/* Shuffling brings the causal share nearer to that of all pairs; skewed must hold its own. */
+static void shuffled_and_skewed_density(void **state)
+{
+    static const struct {
+        const char *workload;
+        int heads, len, dk;
+    } cases[] = {{"shuffled:0.1x64", 4, 1024, 64}, {"shuffled:0.02x16", 4, 1024, 16},
+                 {"shuffled:0.4x1", 2, 512, 32},   {"skewed", 2, 2048, 64},
+                 {"skewed:0.1x16", 4, 1024, 16},   {"skewed:0.1x16", 1, 2048, 16},
+                 {"skewed:0.2x16", 3, 1024, 16},   {"skewed:0.02x16", 4, 2048, 16},
+                 {"skewed:0.3x32", 4, 1024, 32},   {"skewed:0.5x32", 4, 1024, 16},
+                 {"skewed:0.002x4", 4, 1024, 16}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scr_dataset_spec spec =
+            spec_of(cases[i].workload, cases[i].heads, cases[i].len, cases[i].dk);
+        double wanted = spec.workload.density;
+
+        spec.problem.dtype = SCR_BF16;
+        for (int causal = 0; causal < 2; causal++) {
+            struct scr_dataset *d;
+            double measured;
+
+            spec.problem.causal = causal != 0;
+            d = create(&spec, 2);
+            assert_true(d->r[0] == 16.0f);
+            measured = measured_density(d);
+            if (!(fabs(measured - wanted) <= 0.15 * wanted))
+                fail_msg("%s causal %d: density %g", cases[i].workload, causal, measured);
+            scr_dataset_destroy(&d);
+        }
+    }
+}
+
+struct shares {
+    double busiest; /* of the live pairs, on the busiest tenth of the rows */
+    double even;    /* of the live pairs, in heads 0, 2, ... */
+};
+
+/* Of a causal problem in f32 with an infinite window and as many key heads as query heads. */
+static struct shares measure_shares(const struct scr_dataset *d)
+{
+    const scr_problem *p = &d->spec.problem;
+    size_t len = (size_t)p->len_q, dk = (size_t)p->dk;
+    size_t rows = (size_t)p->heads_q * len;
+    double *live = calloc(rows, sizeof *live);
+    double all = 0, top = 0, even = 0;
+
+    assert_non_null(live);
+    for (size_t row = 0; row < rows; row++) {
+        const float *q = (const float *)d->q + row * dk;
+        const float *k = (const float *)d->k + row / len * len * dk;
+
+        for (size_t j = 0; j <= row % len; j++) {
+            double s = 0;
+
+            for (size_t c = 0; c < dk; c++)
+                s += (double)q[c] * k[j * dk + c];
+            live[row] += 1 - d->r[0] * (1 - s) > 0;
+        }
+        all += live[row];
+        even += row / len % 2 == 0 ? live[row] : 0;
+    }
+    qsort(live, rows, sizeof *live, ascending);
+    for (size_t i = rows - rows / 10; i < rows; i++)
+        top += live[i];
+    free(live);
+    assert_true(all > 0);
+    return (struct shares){top / all, even / all};
+}
+
+/* Nine tenths on a tenth of the rows, in half of the heads; planted spreads over all. */
+static void skewed_rows(void **state)
+{
+    static const char *const workloads[] = {"skewed:0.1x16", "skewed:0.02x16", "skewed:0.05x8"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++) {
+        struct scr_dataset_spec spec = spec_of(workloads[i], 4, 1024, 16);
+        struct scr_dataset *d = create(&spec, 2);
+        struct shares skewed = measure_shares(d), planted;
+
+        scr_dataset_destroy(&d);
+        spec.workload.kind = SCR_WORKLOAD_PLANTED;
+        d = create(&spec, 2);
+        planted = measure_shares(d);
+        scr_dataset_destroy(&d);
+        if (!(skewed.busiest > 0.8 && planted.busiest < 0.5))
+            fail_msg("%s: busiest tenth %g, planted %g", workloads[i], skewed.busiest,
+                     planted.busiest);
+        if (!(skewed.even > 0.9 && skewed.even < 1 && fabs(planted.even - 0.5) < 0.15))
+            fail_msg("%s: even heads %g, planted %g", workloads[i], skewed.even, planted.even);
+    }
 }
 
 static void ends_and_window(void **state)
@@ -445,6 +681,10 @@ static void same_bytes(void **state)
         {"iid", SCR_BF16, 0x60b35fa9fecdd8d2u},
         {"planted:0.1x16", SCR_F32, 0xa9e9d7ceb4a8dd8du},
         {"planted:0.0001x16", SCR_F32, 0x1235f98064129a7cu},
+        {"shuffled:0.1x16", SCR_F32, 0x2e76a9039c0de69au},
+        {"shuffled:0.0001x16", SCR_BF16, 0x088d92ef6fc77764u},
+        {"skewed:0.1x16", SCR_F32, 0xc7312f15fe60ee5cu},
+        {"skewed:0.001x16", SCR_F16, 0x0b78c6818a759d25u},
         {"window", SCR_F32, 0x64b021dbb4e7f927u},
         {"ends:0", SCR_F32, 0x897112a82f049194u},
         {"ends:1", SCR_F32, 0x661f32566a1801deu},
@@ -726,6 +966,10 @@ int main(void)
         cmocka_unit_test(iid_distribution),
         cmocka_unit_test(planted_density),
         cmocka_unit_test(planted_runs),
+        cmocka_unit_test(shuffled_tokens),
+        cmocka_unit_test(shuffled_evenly),
+        cmocka_unit_test(shuffled_and_skewed_density),
+        cmocka_unit_test(skewed_rows),
         cmocka_unit_test(ends_and_window),
         cmocka_unit_test(refused_specs),
         cmocka_unit_test(init_windows),
