@@ -9,8 +9,8 @@
 #include "case.h"
 #include "row.h"
 #include "table.h"
-#include "verdict.h"
 #include "timer.h"
+#include "verdict.h"
 
 #include <math.h>
 #include <stdlib.h>
