@@ -100,6 +100,33 @@ bool scr_decl_fits(const struct scr_kernel_decl *decl, const struct scr_decl_env
     return true;
 }
 
+void scr_config_defines(const scr_problem *p, const scr_config *c, bool count,
+                        struct scr_defines *out)
+{
+    const struct {
+        const char *name;
+        int value;
+    } fixed[] = {
+        {"DK", p->dk},
+        {"DV", p->dv},
+        {"SCR_DTYPE", (int)p->dtype},
+        {"SCR_DTYPE_OUT", (int)p->dtype_out},
+        {"SCR_SKIP", (int)c->skip},
+        {"SCR_COUNT", count},
+    };
+    int n_fixed = (int)(sizeof fixed / sizeof fixed[0]);
+    int n = 0;
+
+    for (int i = 0; i < n_fixed; i++)
+        snprintf(out->text[n++], sizeof out->text[0], "%s=%d", fixed[i].name, fixed[i].value);
+    for (int i = 0; i < c->n_params; i++)
+        snprintf(out->text[n++], sizeof out->text[0], "%s=%d", c->params[i].name,
+                 (int)c->params[i].value);
+    for (int i = 0; i < n; i++)
+        out->list[i] = out->text[i];
+    out->list[n] = NULL;
+}
+
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif

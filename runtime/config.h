@@ -22,6 +22,16 @@ void scr_env_set_tunables(struct scr_decl_env *env, const struct scr_kernel_decl
 /* The constraints of decl hold and every step fits the device's group and local-memory limits. */
 bool scr_decl_fits(const struct scr_kernel_decl *decl, const struct scr_decl_env *env);
 
+/* What a kernel is compiled with: a NULL-terminated list of "NAME=value". */
+struct scr_defines {
+    char text[8 + SCR_MAX_TUNABLES][40];
+    const char *list[8 + SCR_MAX_TUNABLES + 1];
+};
+
+/* The macros of kernels/shape.h for a problem and a resolved configuration. */
+void scr_config_defines(const scr_problem *p, const scr_config *c, bool count,
+                        struct scr_defines *out);
+
 /* name is an item of a comma list; every name is in the list NULL. */
 bool scr_list_has(const char *list, const char *name);
 

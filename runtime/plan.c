@@ -19,30 +19,6 @@ struct scr_plan {
     struct scr_run run;
 };
 
-enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40 };
-
-static int compile(scr_plan *plan, const struct scr_kernel_decl *d, unsigned flags)
-{
-    const scr_problem *p = &plan->problem;
-    char text[MAX_DEFINES][DEFINE_CHARS];
-    const char *defines[MAX_DEFINES + 1];
-    int n = 0;
-
-    snprintf(text[n++], DEFINE_CHARS, "DK=%d", (int)p->dk);
-    snprintf(text[n++], DEFINE_CHARS, "DV=%d", (int)p->dv);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE=%d", (int)p->dtype);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE_OUT=%d", (int)p->dtype_out);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_SKIP=%d", (int)plan->config.skip);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_COUNT=%d", (flags & SCR_PLAN_COUNT) != 0);
-    for (int i = 0; i < d->n_tunables; i++)
-        snprintf(text[n++], DEFINE_CHARS, "%s=%d", d->tunables[i].name,
-                 (int)scr_config_get(&plan->config, d->tunables[i].name, 0));
-    for (int i = 0; i < n; i++)
-        defines[i] = text[i];
-    defines[n] = NULL;
-    return scr_program_get(plan->dev, d, defines, &plan->program);
-}
-
 static void set_launches(scr_plan *plan, const struct scr_kernel_decl *d,
                          const struct scr_decl_env *env)
 {
@@ -69,6 +45,7 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
     char why[160] = "";
     const struct scr_kernel_decl *decl;
     struct scr_decl_env env;
+    struct scr_defines defines;
     scr_plan *plan;
     size_t workspace;
     int status;
@@ -94,7 +71,8 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
     scr_env_init(&env, dev->info, &plan->problem, plan->config.skip);
     scr_env_set_tunables(&env, decl, &plan->config);
     set_launches(plan, decl, &env);
-    status = compile(plan, decl, flags);
+    scr_config_defines(p, &plan->config, (flags & SCR_PLAN_COUNT) != 0, &defines);
+    status = scr_program_get(dev, decl, defines.list, &plan->program);
     if (status != SCR_OK)
         goto fail;
     workspace = decl->workspace(&env);

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_DEFINES = 8 + SCR_MAX_TUNABLES, DEFINE_CHARS = 40, MAX_THREADS = 64 };
+enum { MAX_THREADS = 64 };
 
 struct job {
     scr_problem problem;
@@ -218,25 +218,12 @@ static bool spills(const char *log)
 static int compile(const struct scr_nvrtc *nvrtc, const struct job *job,
                    struct scr_cuda_image *image)
 {
-    const scr_problem *p = &job->problem;
     const scr_config *c = &job->config;
-    char text[MAX_DEFINES][DEFINE_CHARS];
-    const char *defines[MAX_DEFINES + 1];
-    int n = 0;
+    struct scr_defines defines;
 
-    snprintf(text[n++], DEFINE_CHARS, "DK=%d", (int)p->dk);
-    snprintf(text[n++], DEFINE_CHARS, "DV=%d", (int)p->dv);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE=%d", (int)p->dtype);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_DTYPE_OUT=%d", (int)p->dtype_out);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_SKIP=%d", (int)c->skip);
-    snprintf(text[n++], DEFINE_CHARS, "SCR_COUNT=%d", job->count);
-    for (int i = 0; i < c->n_params; i++)
-        snprintf(text[n++], DEFINE_CHARS, "%s=%d", c->params[i].name, (int)c->params[i].value);
-    for (int i = 0; i < n; i++)
-        defines[i] = text[i];
-    defines[n] = NULL;
-    return scr_cuda_compile(nvrtc, scr_decl_find("cuda", c->kernel, c->variant), defines, job->sm,
-                            true, image);
+    scr_config_defines(&job->problem, c, job->count, &defines);
+    return scr_cuda_compile(nvrtc, scr_decl_find("cuda", c->kernel, c->variant), defines.list,
+                            job->sm, true, image);
 }
 
 static void *work(void *user)
