@@ -161,6 +161,9 @@ static void one_pair(void **state)
     assert_int_equal(scr_buffer_create(s->dev, sizeof o, &a.o), SCR_OK);
     assert_int_equal(scr_plan_create(s->dev, &p, &c, SCR_PLAN_COUNT, &plan), SCR_OK);
     scr_counts counts;
+    assert_string_equal(scr_plan_config(plan)->kernel, "tile-skip");
+    assert_true(scr_config_get(scr_plan_config(plan), "TILE_Q", 0) > 0);
+    assert_int_equal(scr_plan_workspace_bytes(plan), 0);
     assert_int_equal(scr_plan_counts(plan, &counts), SCR_ERR_INVALID);
     scr_buffer_write(a.q, 0, q, sizeof q);
     scr_buffer_write(a.k, 0, k, sizeof k);
@@ -185,6 +188,12 @@ static void one_pair(void **state)
     a.k = kept;
     scr_plan_destroy(&plan);
     assert_null(plan);
+    scr_plan_destroy(&plan);
+    c = (scr_config){.kernel = "dense"};
+    assert_int_equal(scr_plan_create(s->dev, &p, &c, 0, &plan), SCR_OK);
+    assert_true(scr_plan_workspace_bytes(plan) >= 4);
+    assert_int_equal(scr_plan_workspace_bytes(plan),
+                     scr_config_workspace_bytes(scr_device_get_info(s->dev), &p, &c));
     scr_plan_destroy(&plan);
     scr_buffer_destroy(&a.q);
     scr_buffer_destroy(&a.k);
