@@ -12,16 +12,19 @@ static const struct column {
     const char *name;
     enum kind kind;
     size_t offset;
+    size_t size;
 } columns[] = {
 #define COLUMN(field, kind)                                                                        \
     {                                                                                              \
-#field, kind, offsetof(struct scr_row, field)                                              \
+#field, kind, offsetof(struct scr_row, field), sizeof(((struct scr_row *)0)->field)        \
     }
     COLUMN(status, TEXT),
     COLUMN(reason, TEXT),
     COLUMN(backend, TEXT),
     COLUMN(device, TEXT),
     COLUMN(device_name, TEXT),
+    COLUMN(peer, TEXT),
+    COLUMN(op, TEXT),
     COLUMN(kernel, TEXT),
     COLUMN(variant, TEXT),
     COLUMN(params, TEXT),
@@ -44,11 +47,13 @@ static const struct column {
     COLUMN(r, REAL),
     COLUMN(window, TEXT),
     COLUMN(workload, TEXT),
+    COLUMN(trace_head, WHOLE),
     COLUMN(seed, SEED),
     COLUMN(data_hash, TEXT),
     COLUMN(timer, TEXT),
     COLUMN(cache, TEXT),
     COLUMN(stop, TEXT),
+    COLUMN(flags, TEXT),
     COLUMN(t_median_ns, REAL),
     COLUMN(t_ci_lo_ns, REAL),
     COLUMN(t_ci_hi_ns, REAL),
@@ -56,6 +61,13 @@ static const struct column {
     COLUMN(t_q1_ns, REAL),
     COLUMN(t_q3_ns, REAL),
     COLUMN(n_samples, WHOLE),
+    COLUMN(n_outliers, WHOLE),
+    COLUMN(t_wall_ns, REAL),
+    COLUMN(t_floor_ns, REAL),
+    COLUMN(n_throttled, WHOLE),
+    COLUMN(clock_mhz, REAL),
+    COLUMN(temperature_c, REAL),
+    COLUMN(power_w, REAL),
     COLUMN(pairs_admissible, WHOLE),
     COLUMN(pairs_live, WHOLE),
     COLUMN(pairs_near_tau, WHOLE),
@@ -69,14 +81,37 @@ static const struct column {
     COLUMN(qk_executed, REAL),
     COLUMN(pv_executed, REAL),
     COLUMN(speedup_vs_masked, REAL),
+    COLUMN(speedup_vs_masked_lo, REAL),
+    COLUMN(speedup_vs_masked_hi, REAL),
     COLUMN(vs_no_skip, REAL),
+    COLUMN(vs_no_skip_lo, REAL),
+    COLUMN(vs_no_skip_hi, REAL),
     COLUMN(speedup_vs_dense, REAL),
+    COLUMN(speedup_vs_dense_lo, REAL),
+    COLUMN(speedup_vs_dense_hi, REAL),
+    COLUMN(vs_softmax, REAL),
+    COLUMN(vs_softmax_lo, REAL),
+    COLUMN(vs_softmax_hi, REAL),
+    COLUMN(vs_framework, REAL),
+    COLUMN(vs_framework_lo, REAL),
+    COLUMN(vs_framework_hi, REAL),
+    COLUMN(masked_params, TEXT),
+    COLUMN(t_masked_ns, REAL),
+    COLUMN(pct_ideal, REAL),
+    COLUMN(flop, REAL),
+    COLUMN(bytes, REAL),
+    COLUMN(flop_per_s, REAL),
+    COLUMN(pct_roofline, REAL),
+    COLUMN(bound, TEXT),
     COLUMN(rel_err, REAL),
     COLUMN(tol, REAL),
     COLUMN(rows_checked, WHOLE),
     COLUMN(rows, WHOLE),
     COLUMN(heads_zero, WHOLE),
     COLUMN(heads_ill, WHOLE),
+    COLUMN(output_hash, TEXT),
+    COLUMN(working_set_bytes, WHOLE),
+    COLUMN(cache_copies, WHOLE),
     COLUMN(mem_peak_bytes, WHOLE),
     COLUMN(workspace_bytes, WHOLE),
     COLUMN(repro, TEXT),
@@ -93,16 +128,22 @@ static double number_at(const struct scr_row *row, const struct column *c)
     return *(const double *)(const void *)((const char *)row + c->offset);
 }
 
-void scr_row_init(struct scr_row *row, const struct scr_case *c)
+static void set_unknown(struct scr_row *row)
 {
-    const scr_problem *p = &c->spec.problem;
-    size_t used = 0;
-
     memset(row, 0, sizeof *row);
     for (int i = 0; i < N_COLUMNS; i++) {
         if (columns[i].kind == REAL || columns[i].kind == WHOLE)
             *(double *)(void *)((char *)row + columns[i].offset) = NAN;
     }
+}
+
+void scr_row_init(struct scr_row *row, const struct scr_case *c)
+{
+    const scr_problem *p = &c->spec.problem;
+    size_t used = 0;
+
+    set_unknown(row);
+    snprintf(row->op, sizeof row->op, "screening");
     snprintf(row->backend, sizeof row->backend, "%s", c->device->backend);
     snprintf(row->device, sizeof row->device, "%s", c->device->id);
     row->on_cpu = c->device->is_cpu;
@@ -153,6 +194,28 @@ void scr_row_status(struct scr_row *row, const char *status, const char *format,
     row->reason[strcspn(row->reason, "\r\n")] = '\0';
 }
 
+bool scr_row_has_flag(const struct scr_row *row, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *s = row->flags; *s != '\0';) {
+        size_t n = strcspn(s, ",");
+
+        if (n == len && strncmp(s, word, n) == 0)
+            return true;
+        s += n + (s[n] == ',');
+    }
+    return false;
+}
+
+void scr_row_flag(struct scr_row *row, const char *word)
+{
+    size_t used = strlen(row->flags);
+
+    if (!scr_row_has_flag(row, word) && used + 1 + strlen(word) < sizeof row->flags)
+        snprintf(row->flags + used, sizeof row->flags - used, "%s%s", used > 0 ? "," : "", word);
+}
+
 /* Text from a driver need not be UTF-8; jansson refuses what is not. */
 static json_t *json_text(const char *text)
 {
@@ -195,6 +258,46 @@ json_t *scr_row_json(const struct scr_row *row)
         }
     }
     return object;
+}
+
+static bool read_column(const struct column *c, const json_t *value, struct scr_row *row)
+{
+    char *at = (char *)row + c->offset;
+
+    if (value == NULL || json_is_null(value))
+        return true;
+    switch (c->kind) {
+    case TEXT:
+        if (!json_is_string(value))
+            return false;
+        snprintf(at, c->size, "%s", json_string_value(value));
+        return true;
+    case FLAG:
+        if (!json_is_boolean(value))
+            return false;
+        *(bool *)(void *)at = json_is_true(value);
+        return true;
+    case SEED:
+        if (!json_is_integer(value))
+            return false;
+        *(uint64_t *)(void *)at = (uint64_t)json_integer_value(value);
+        return true;
+    default:
+        if (!json_is_number(value))
+            return false;
+        *(double *)(void *)at = json_number_value(value);
+        return true;
+    }
+}
+
+bool scr_row_from_json(const json_t *object, struct scr_row *row)
+{
+    set_unknown(row);
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (!read_column(&columns[i], json_object_get(object, columns[i].name), row))
+            return false;
+    }
+    return row->status[0] != '\0';
 }
 
 bool scr_row_write_jsonl(const struct scr_row *row, FILE *f)
