@@ -88,6 +88,8 @@ struct scr_host_call {
     void *o;
     void *workspace;
     struct scr_counts *counters;
+    float live_root; /* a tile whose largest weight is at most its square is skipped: 0, or more in
+                        tests that want to see such a fault noticed */
     void (*parallel_for)(void *pool, size_t n, void (*body)(void *user, size_t i), void *user);
     void *pool;
 };
@@ -95,7 +97,7 @@ typedef void (*scr_host_kernel)(const struct scr_host_call *call);
 
 struct scr_kernel_decl {
     const char *backend; /* "ref", "opencl", "cuda" */
-    const char *kernel;  /* "dense", "masked-dense", "tile-skip" */
+    const char *kernel;  /* "dense", "masked-dense", "tile-skip"; "probe-..." of a probe */
     const char *variant; /* "mma", "simt", "portable" ... */
     const char *summary; /* one line */
     const char *file;    /* path below kernels/ */
@@ -107,6 +109,7 @@ struct scr_kernel_decl {
     bool (*supports)(const struct scr_decl_env *env);    /* problem and device, tunables not read */
     bool (*valid)(const struct scr_decl_env *env);       /* constraints among the tunables */
     size_t (*workspace)(const struct scr_decl_env *env); /* bytes of device memory */
+    size_t (*work)(const struct scr_decl_env *env);      /* probes: FLOP or bytes; else NULL */
     int n_steps;
     struct scr_kernel_step steps[SCR_MAX_STEPS];
 };
@@ -114,5 +117,9 @@ struct scr_kernel_decl {
 /* In order of preference: the first supported variant of a kernel is the default one. */
 extern const struct scr_kernel_decl scr_kernel_decls[];
 extern const size_t scr_kernel_decl_count;
+
+/* The same of the probes (screening/probe.h), whose LEN_K is how often they repeat. */
+extern const struct scr_kernel_decl scr_probe_decls[];
+extern const size_t scr_probe_decl_count;
 
 #endif

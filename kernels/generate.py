@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn kernel files into C: their sources as strings, their `@` lines as struct scr_kernel_decl.
 
+Kernels go to scr_kernel_decls, probes (see include/screening/probe.h) to scr_probe_decls.
+
 Usage: generate.py OUT.c OUT.d KERNEL_FILE...     (paths of kernel files relative to this folder)
 
 OUT.d is a make-style list of everything that was read, so that a change to an included file counts.
@@ -20,8 +22,9 @@ ENV_NAMES = set(
 FUNCTIONS = {"ceil_div", "max", "min", "round_up"}
 CONSTANTS = {"F32": "0", "F16": "1", "BF16": "2"}
 KERNELS = ("dense", "masked-dense", "tile-skip")
+PROBES = ("probe-empty", "probe-matrix", "probe-bandwidth")
 BACKENDS = ("ref", "opencl", "cuda")
-ONCE = ("kernel", "variant", "backend", "summary", "workspace", "host")
+ONCE = ("kernel", "variant", "backend", "summary", "workspace", "work", "host")
 MAX_TUNABLES, MAX_VALUES, MAX_STEPS = 12, 12, 4
 
 
@@ -109,9 +112,11 @@ def parse(path):
     for key in ("kernel", "variant", "backend", "summary"):
         if key not in d:
             raise DeclError(f"kernels/{path}: no @{key}")
-    for key, known in (("kernel", KERNELS), ("backend", BACKENDS)):
+    for key, known in (("kernel", KERNELS + PROBES), ("backend", BACKENDS)):
         if d[key] not in known:
             raise DeclError(f"{d[key + '_where']}: @{key} is one of {', '.join(known)}")
+    if (d["kernel"] in PROBES) != ("work" in d):
+        raise DeclError(f"kernels/{path}: a probe has @work, a kernel has none")
     if d["backend"] == "ref":
         if "host" not in d or d["steps"]:
             raise DeclError(f"kernels/{path}: a ref kernel has @host and no @step")
@@ -160,6 +165,9 @@ def emit(d, index, out):
     fn("bool", "valid", "", f"    return {conj(d['require'], names)};\n")
     work = expression(d["workspace"], names, d["workspace_where"]) if "workspace" in d else "0"
     fn("size_t", "workspace", "", f"    return (size_t)({work});\n")
+    if "work" in d:
+        work = expression(d["work"], names, d["work_where"])
+        fn("size_t", "work", "", f"    return (size_t)({work});\n")
     for s, step in enumerate(d["steps"]):
         for key in ("groups", "group"):
             if key not in step:
@@ -200,7 +208,9 @@ def emit(d, index, out):
     if tunables:
         lines.append("        .tunables = {\n" + tunables + "        },")
     lines += [f"        .supports = {p}_supports,", f"        .valid = {p}_valid,",
-              f"        .workspace = {p}_workspace,", f"        .n_steps = {len(d['steps'])},"]
+              f"        .workspace = {p}_workspace,",
+              f"        .work = {p + '_work' if 'work' in d else 'NULL'},",
+              f"        .n_steps = {len(d['steps'])},"]
     if steps:
         lines.append("        .steps = {\n" + steps + "        },")
     lines.append("    },")
@@ -231,11 +241,12 @@ def main():
         '#include "decl.h"\n',
     ]
     entries = [emit(d, i, out) for i, d in enumerate(decls)]
-    out.append("const struct scr_kernel_decl scr_kernel_decls[] = {")
-    out += entries
-    out.append("};\n")
-    out.append("const size_t scr_kernel_decl_count =\n"
-               "    sizeof scr_kernel_decls / sizeof scr_kernel_decls[0];")
+    for name, known in (("kernel", KERNELS), ("probe", PROBES)):
+        out.append(f"const struct scr_kernel_decl scr_{name}_decls[] = {{")
+        out += [e for d, e in zip(decls, entries) if d["kernel"] in known]
+        out.append("};\n")
+        out.append(f"const size_t scr_{name}_decl_count =\n"
+                   f"    sizeof scr_{name}_decls / sizeof scr_{name}_decls[0];\n")
     with open(sys.argv[1], "w", encoding="utf-8") as f:
         f.write("\n".join(out) + "\n")
     read = sorted({os.path.join(ROOT, file) for d in decls for file, _, _ in d["lines"]})

@@ -14,6 +14,8 @@
  *   DK DV          head dims of q, k and of v
  *   SCR_DTYPE      storage of q, k, v: SCR_F32 0, SCR_F16 1, SCR_BF16 2;  SCR_DTYPE_OUT of o
  *   SCR_SKIP       0 none, 1 tile, 2 slice;  SCR_COUNT 0 or 1
+ *   SCR_FAULT_SKIP 1 in builds that skip too much for a test's sake (runtime/backend.h), else not
+ *                  defined
  *   the kernel's tunables by name
  *
  * This file is included by C, by OpenCL C and by CUDA C++, so it holds plain ints only.

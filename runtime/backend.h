@@ -56,7 +56,16 @@ struct scr_launch {
     size_t local_bytes;
 };
 
-/* Everything that one run needs; valid during the call. */
+/*
+ * A flag of scr_plan_create for tests alone: tile-skip leaves out tiles whose largest weight is
+ * below 1/16 but not 0, as with a threshold that slipped. What a check of results is worth can be
+ * seen from whether it notices. Kernels get it as the macro SCR_FAULT_SKIP=1, which no other build
+ * has.
+ */
+#define SCR_PLAN_FAULT_SKIP (1u << 31)
+
+/* Everything that one run needs; valid during the call. A buffer of args that is NULL is given to
+ * the kernel as a null pointer. */
 struct scr_run {
     const scr_problem *problem;
     const scr_config *config;
@@ -64,6 +73,7 @@ struct scr_run {
     scr_buffer *workspace; /* or NULL */
     scr_buffer *counters;  /* or NULL; already zeroed, in order */
     struct scr_shape shape;
+    bool fault_skip; /* for kernels that are compiled in; others have it in their defines */
     int n_launches;
     struct scr_launch launches[SCR_MAX_STEPS];
 };

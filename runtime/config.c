@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include "backend.h"
+
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,7 +102,7 @@ bool scr_decl_fits(const struct scr_kernel_decl *decl, const struct scr_decl_env
     return true;
 }
 
-void scr_config_defines(const scr_problem *p, const scr_config *c, bool count,
+void scr_config_defines(const scr_problem *p, const scr_config *c, unsigned flags,
                         struct scr_defines *out)
 {
     const struct {
@@ -112,13 +114,15 @@ void scr_config_defines(const scr_problem *p, const scr_config *c, bool count,
         {"SCR_DTYPE", (int)p->dtype},
         {"SCR_DTYPE_OUT", (int)p->dtype_out},
         {"SCR_SKIP", (int)c->skip},
-        {"SCR_COUNT", count},
+        {"SCR_COUNT", (flags & SCR_PLAN_COUNT) != 0},
     };
     int n_fixed = (int)(sizeof fixed / sizeof fixed[0]);
     int n = 0;
 
     for (int i = 0; i < n_fixed; i++)
         snprintf(out->text[n++], sizeof out->text[0], "%s=%d", fixed[i].name, fixed[i].value);
+    if (flags & SCR_PLAN_FAULT_SKIP)
+        snprintf(out->text[n++], sizeof out->text[0], "SCR_FAULT_SKIP=1");
     for (int i = 0; i < c->n_params; i++)
         snprintf(out->text[n++], sizeof out->text[0], "%s=%d", c->params[i].name,
                  (int)c->params[i].value);

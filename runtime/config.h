@@ -28,8 +28,11 @@ struct scr_defines {
     const char *list[8 + SCR_MAX_TUNABLES + 1];
 };
 
-/* The macros of kernels/shape.h for a problem and a resolved configuration. */
-void scr_config_defines(const scr_problem *p, const scr_config *c, bool count,
+/*
+ * The macros of kernels/shape.h for a problem and a resolved configuration; flags as in
+ * scr_plan_create.
+ */
+void scr_config_defines(const scr_problem *p, const scr_config *c, unsigned flags,
                         struct scr_defines *out);
 
 /* name is an item of a comma list; every name is in the list NULL. */

@@ -19,20 +19,6 @@ struct scr_plan {
     struct scr_run run;
 };
 
-static void set_launches(scr_plan *plan, const struct scr_kernel_decl *d,
-                         const struct scr_decl_env *env)
-{
-    plan->run.n_launches = d->n_steps;
-    for (int i = 0; i < d->n_steps; i++) {
-        struct scr_launch *l = &plan->run.launches[i];
-
-        l->step = i;
-        d->steps[i].groups(env, l->groups);
-        d->steps[i].group(env, l->group);
-        l->local_bytes = d->steps[i].local_bytes(env);
-    }
-}
-
 static size_t counter_bytes(const scr_problem *p)
 {
     return (size_t)p->batch * (size_t)p->heads_q * SCR_COUNTERS * sizeof(uint32_t);
@@ -70,8 +56,8 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
     decl = scr_decl_find(dev->info->backend, plan->config.kernel, plan->config.variant);
     scr_env_init(&env, dev->info, &plan->problem, plan->config.skip);
     scr_env_set_tunables(&env, decl, &plan->config);
-    set_launches(plan, decl, &env);
-    scr_config_defines(p, &plan->config, (flags & SCR_PLAN_COUNT) != 0, &defines);
+    scr_run_set_launches(&plan->run, decl, &env);
+    scr_config_defines(p, &plan->config, flags, &defines);
     status = scr_program_get(dev, decl, defines.list, &plan->program);
     if (status != SCR_OK)
         goto fail;
@@ -90,6 +76,7 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
     plan->run.config = &plan->config;
     plan->run.workspace = plan->workspace;
     plan->run.counters = plan->counters;
+    plan->run.fault_skip = (flags & SCR_PLAN_FAULT_SKIP) != 0;
     plan->run.shape = (struct scr_shape){
         .batch = p->batch,
         .heads_q = p->heads_q,

@@ -55,6 +55,20 @@ fail:
     return status;
 }
 
+void scr_run_set_launches(struct scr_run *run, const struct scr_kernel_decl *decl,
+                          const struct scr_decl_env *env)
+{
+    run->n_launches = decl->n_steps;
+    for (int i = 0; i < decl->n_steps; i++) {
+        struct scr_launch *l = &run->launches[i];
+
+        l->step = i;
+        decl->steps[i].groups(env, l->groups);
+        decl->steps[i].group(env, l->group);
+        l->local_bytes = decl->steps[i].local_bytes(env);
+    }
+}
+
 void scr_programs_destroy(scr_device *dev)
 {
     while (dev->programs != NULL) {

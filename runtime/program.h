@@ -16,6 +16,10 @@
 int scr_program_get(scr_device *dev, const struct scr_kernel_decl *decl, const char *const *defines,
                     struct scr_program **out);
 
+/* The geometry of each step. */
+void scr_run_set_launches(struct scr_run *run, const struct scr_kernel_decl *decl,
+                          const struct scr_decl_env *env);
+
 /* Destroys all programs of a device. */
 void scr_programs_destroy(scr_device *dev);
 

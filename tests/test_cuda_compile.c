@@ -6,6 +6,7 @@
  * the three architectures in turn, and some combinations of tunables at (64, 64). With --all: all
  * of them on all three, with every type of output and with counting. The lines say how many of how
  * many. The default configuration must not spill registers at (16, 64), (64, 64) and (128, 128).
+ * Every probe compiles too, without spills, and so does the tile-skip that skips too much.
  *
  * Exit status 77 where NVRTC is not found.
  */
@@ -22,10 +23,11 @@
 enum { MAX_THREADS = 64 };
 
 struct job {
+    const struct scr_kernel_decl *decl;
     scr_problem problem;
     scr_config config;
     int sm;
-    bool count;
+    unsigned flags; /* of scr_plan_create */
     bool no_spills; /* fail on spills too */
 };
 
@@ -109,6 +111,7 @@ static int add_default(struct jobs *jobs, const struct scr_kernel_decl *d, struc
 {
     scr_device_info info = device_of(job.sm);
 
+    job.decl = d;
     job.config = config_of(d, skip);
     if (scr_config_resolve(&info, &job.problem, &job.config, NULL, 0) != SCR_OK)
         return SCR_OK;
@@ -128,7 +131,7 @@ static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d, bool
         int dtype = n % 3, dk = n / 3 % 4, dv = n / 12 % 4, skip = n / 48 % n_skips;
         int sm = n / (48 * n_skips) % 3, flags = n / (144 * n_skips);
         scr_problem p = problem_of((scr_dtype)dtype, dims[dk], dims[dv]);
-        struct job job = {.sm = sms[sm], .count = flags % 2};
+        struct job job = {.sm = sms[sm], .flags = flags % 2 ? SCR_PLAN_COUNT : 0};
 
         if (flags / 2)
             p.dtype_out = p.dtype;
@@ -167,10 +170,48 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
         struct enumeration e = {.jobs = jobs};
         scr_config partial = config_of(d, skip);
 
+        e.job.decl = d;
         e.job.sm = sms[i];
         e.job.problem = problem_of(SCR_F16, 64, 64);
         if (scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e) !=
             SCR_OK)
+            return SCR_ERR_NO_MEMORY;
+    }
+    return SCR_OK;
+}
+
+/* Every value of a probe's tunable, every architecture and type it is for. */
+static int add_probe(struct jobs *jobs, const struct scr_kernel_decl *d)
+{
+    static const int all_sms[] = {80, 90, 100, 120};
+    int n_values = d->n_tunables != 0 ? d->tunables[0].n_values : 1;
+
+    for (size_t i = 0; i < 4 * 3 * (size_t)n_values; i++) {
+        scr_device_info info = device_of(all_sms[i % 4]);
+        struct job job = {.decl = d, .sm = all_sms[i % 4], .no_spills = true};
+        struct scr_decl_env env;
+
+        job.problem = problem_of((scr_dtype)(i / 4 % 3), 16, 16);
+        job.config = config_of(d, SCR_SKIP_NONE);
+        scr_env_init(&env, &info, &job.problem, SCR_SKIP_NONE);
+        if (!d->supports(&env))
+            continue;
+        if (d->n_tunables != 0)
+            scr_config_set(&job.config, d->tunables[0].name, d->tunables[0].values[i / 12]);
+        if (add(jobs, &job) != SCR_OK)
+            return SCR_ERR_NO_MEMORY;
+    }
+    return SCR_OK;
+}
+
+/* tile-skip with its fault for tests, in each type and kind of skipping. */
+static int add_faults(struct jobs *jobs, const struct scr_kernel_decl *d)
+{
+    for (int n = 0; n < 9; n++) {
+        struct job job = {.sm = 90, .flags = SCR_PLAN_FAULT_SKIP};
+
+        job.problem = problem_of((scr_dtype)(n % 3), 64, 64);
+        if (add_default(jobs, d, job, n / 3) != SCR_OK)
             return SCR_ERR_NO_MEMORY;
     }
     return SCR_OK;
@@ -195,10 +236,10 @@ static void thin(struct jobs *jobs, size_t keep)
 
 static void print_job(const struct job *job)
 {
-    printf("%s/%s %s->%s dk=%d dv=%d skip=%s count=%d sm_%d", job->config.kernel,
+    printf("%s/%s %s->%s dk=%d dv=%d skip=%s flags=%x sm_%d", job->config.kernel,
            job->config.variant, scr_dtype_name(job->problem.dtype),
            scr_dtype_name(job->problem.dtype_out), (int)job->problem.dk, (int)job->problem.dv,
-           scr_skip_name(job->config.skip), job->count, job->sm);
+           scr_skip_name(job->config.skip), job->flags, job->sm);
     for (int i = 0; i < job->config.n_params; i++)
         printf(" %s=%d", job->config.params[i].name, (int)job->config.params[i].value);
 }
@@ -218,12 +259,10 @@ static bool spills(const char *log)
 static int compile(const struct scr_nvrtc *nvrtc, const struct job *job,
                    struct scr_cuda_image *image)
 {
-    const scr_config *c = &job->config;
     struct scr_defines defines;
 
-    scr_config_defines(&job->problem, c, job->count, &defines);
-    return scr_cuda_compile(nvrtc, scr_decl_find("cuda", c->kernel, c->variant), defines.list,
-                            job->sm, true, image);
+    scr_config_defines(&job->problem, &job->config, job->flags, &defines);
+    return scr_cuda_compile(nvrtc, job->decl, defines.list, job->sm, true, image);
 }
 
 static void *work(void *user)
@@ -269,6 +308,39 @@ static int compile_all(struct run *run)
     for (int i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     return started != 0 ? SCR_OK : SCR_ERR_NO_MEMORY;
+}
+
+/* What `fill` adds of one declaration; none at all is a failure. */
+static int compile_extra(struct run *run, const struct scr_kernel_decl *d, const char *what,
+                         int (*fill)(struct jobs *jobs, const struct scr_kernel_decl *d))
+{
+    struct jobs jobs = {0};
+    int status = fill(&jobs, d);
+
+    run->jobs = &jobs;
+    run->next = 0;
+    if (status == SCR_OK)
+        status = compile_all(run);
+    run->n_failed += jobs.n == 0;
+    printf("%s: %zu %s\n", d->file, jobs.n, what);
+    free(jobs.items);
+    return status;
+}
+
+static int compile_extras(struct run *run)
+{
+    int status = SCR_OK;
+
+    for (size_t i = 0; i < scr_probe_decl_count && status == SCR_OK; i++) {
+        if (strcmp(scr_probe_decls[i].backend, "cuda") == 0)
+            status = compile_extra(run, &scr_probe_decls[i], "configurations", add_probe);
+    }
+    for (size_t i = 0; i < scr_kernel_decl_count && status == SCR_OK; i++) {
+        if (strcmp(scr_kernel_decls[i].backend, "cuda") == 0 &&
+            strcmp(scr_kernel_decls[i].kernel, "tile-skip") == 0)
+            status = compile_extra(run, &scr_kernel_decls[i], "with the fault", add_faults);
+    }
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -317,6 +389,8 @@ int main(int argc, char **argv)
         free(defaults.items);
         free(tunables.items);
     }
+    if (status == SCR_OK)
+        status = compile_extras(&run);
     scr_nvrtc_unload(&run.nvrtc);
     if (status != SCR_OK)
         printf("%s\n", scr_status_text(status));

@@ -24,6 +24,8 @@ GOOD = """/*
  */
 """
 BAD = [
+    ("work outside a probe", GOOD.replace(" * @step", " * @work 1\n * @step"), "a probe has @work"),
+    ("probe without work", GOOD.replace("tile-skip", "probe-matrix"), "a probe has @work"),
     ("unknown @", GOOD.replace("@require", "@requires"), "unknown @requires"),
     ("unknown name", GOOD.replace("<= DK", "<= DKK"), "unknown name 'DKK'"),
     ("default not offered", GOOD.replace("= 32 :", "= 48 :"), "values must ascend"),

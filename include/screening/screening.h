@@ -15,6 +15,7 @@
 #include <screening/device.h>
 #include <screening/error.h>
 #include <screening/plan.h>
+#include <screening/probe.h>
 #include <screening/problem.h>
 #include <screening/version.h>
 

@@ -164,6 +164,13 @@ __device__ __forceinline__ float norm_factor(float n2)
 #define COUNT_PV        1
 #define COUNT_PV_SLICES 2
 
+/* A tile is left out where no pair's x = 1 - r (1 - s) is above it. */
+#if SCR_FAULT_SKIP
+#define LIVE_X 0.25f
+#else
+#define LIVE_X 0.0f
+#endif
+
 /* Keys whose value product is skipped as one with skip = slice. */
 #define SLICE_K 16
 

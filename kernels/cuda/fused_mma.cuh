@@ -80,6 +80,12 @@ __device__ __forceinline__ relevance make_relevance(float r)
     return {r * root, (1.0f - r) * root, inverse * inverse};
 }
 
+/* LIVE_X on the scale of 2^n x. */
+__device__ __forceinline__ float live_x(const relevance &rel)
+{
+    return LIVE_X > 0.0f ? LIVE_X * rsqrtf(rel.unscale) : 0.0f;
+}
+
 __device__ __forceinline__ void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
 {
 #if SCR_DTYPE == SCR_F16
@@ -219,11 +225,11 @@ weigh(const rows &mine, const storage (*k)[K_PITCH], const float2 *column, const
                 }
             }
         }
-        if (SCR_SKIP == SKIP_SLICE && __any_sync(FULL_WARP, largest > 0.0f))
+        if (SCR_SKIP == SKIP_SLICE && __any_sync(FULL_WARP, largest > live_x(rel)))
             alive |= 1u << s;
     }
     if (SCR_SKIP == SKIP_TILE)
-        alive = __any_sync(FULL_WARP, largest > 0.0f) ? 1u : 0u;
+        alive = __any_sync(FULL_WARP, largest > live_x(rel)) ? 1u : 0u;
     return alive;
 }
 

@@ -177,7 +177,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
 
                 if (x > 0.0f) {
                     if (inside || admissible(win, p, j0 + jj)) {
-                        alive |= 1u << (jj / SLICE_K);
+                        if (x > LIVE_X)
+                            alive |= 1u << (jj / SLICE_K);
                         x = __fmul_rn(x, window_cos(win, p, j0 + jj));
                     } else {
                         x = 0.0f;

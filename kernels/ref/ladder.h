@@ -219,7 +219,7 @@ static inline void ladder_relevance(const struct ladder_rows *t, struct ladder_t
                 p[j] = x[j] * x[j];
             }
         }
-        live[s] = most > 0.0f;
+        live[s] = most > t->call->live_root;
     }
 }
 
