@@ -2,11 +2,14 @@
 #include "machine.h"
 
 #include "runner.h"
+#include "text.h"
+#include "topology.h"
 
-#include <hwloc.h>
+#include <errno.h>
+#include <limits.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -27,54 +30,76 @@ static size_t cache_size(hwloc_topology_t t, hwloc_obj_type_t type)
 
 static void by_hwloc(struct scr_machine *m)
 {
-    hwloc_topology_t t;
-    hwloc_obj_t o;
-    const char *model;
+    hwloc_topology_t t = m->topology->hwloc;
+    hwloc_obj_t o = hwloc_get_root_obj(t);
+    const char *model = hwloc_obj_get_info_by_name(o, "CPUModel");
 
-    /* GPUs are listed by the backends; hwloc's own look at them would start drivers twice. */
-    setenv("HWLOC_COMPONENTS", "-opencl,-cuda,-nvml,-gl", 0);
-    if (hwloc_topology_init(&t) != 0)
-        return;
-    if (hwloc_topology_load(t) != 0) {
-        hwloc_topology_destroy(t);
-        return;
-    }
     m->packages = number_of(t, HWLOC_OBJ_PACKAGE);
     m->numa_nodes = number_of(t, HWLOC_OBJ_NUMANODE);
     m->cores = number_of(t, HWLOC_OBJ_CORE);
-    m->threads = number_of(t, HWLOC_OBJ_PU);
+    m->threads = hwloc_bitmap_weight(m->topology->allowed);
     m->l1d = cache_size(t, HWLOC_OBJ_L1CACHE);
     m->l2 = cache_size(t, HWLOC_OBJ_L2CACHE);
     m->l3 = cache_size(t, HWLOC_OBJ_L3CACHE);
-    o = hwloc_get_root_obj(t);
-    model = hwloc_obj_get_info_by_name(o, "CPUModel");
     if (model == NULL && (o = hwloc_get_obj_by_type(t, HWLOC_OBJ_PACKAGE, 0)) != NULL)
         model = hwloc_obj_get_info_by_name(o, "CPUModel");
     if (model != NULL)
         snprintf(m->cpu, sizeof m->cpu, "%s", model);
-    hwloc_topology_destroy(t);
 }
 
-void scr_machine_describe(struct scr_machine *m)
+static size_t system_size(int name)
+{
+    long value = sysconf(name);
+
+    return value > 0 ? (size_t)value : 0;
+}
+
+static void by_system(struct scr_machine *m)
+{
+    cpu_set_t allowed;
+
+    m->threads = sched_getaffinity(0, sizeof allowed, &allowed) == 0
+                     ? CPU_COUNT(&allowed)
+                     : (int)system_size(_SC_NPROCESSORS_ONLN);
+#ifdef _SC_LEVEL1_DCACHE_SIZE /* of the GNU C library */
+    m->l1d = system_size(_SC_LEVEL1_DCACHE_SIZE);
+    m->l2 = system_size(_SC_LEVEL2_CACHE_SIZE);
+    m->l3 = system_size(_SC_LEVEL3_CACHE_SIZE);
+#endif
+}
+
+void scr_machine_describe_by(struct scr_machine *m, struct scr_topology *topology)
 {
     struct utsname u;
-    cpu_set_t allowed;
-    long pages;
 
-    memset(m, 0, sizeof *m);
+    *m = (struct scr_machine){.topology = topology};
     snprintf(m->cpu, sizeof m->cpu, "unknown CPU");
     if (uname(&u) == 0) {
         snprintf(m->host, sizeof m->host, "%.63s", u.nodename);
         snprintf(m->os, sizeof m->os, "%s %s %s", u.sysname, u.release, u.machine);
     }
-    by_hwloc(m);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-        m->threads = CPU_COUNT(&allowed);
+    if (topology != NULL)
+        by_hwloc(m);
+    else
+        by_system(m);
     if (m->threads < 1)
         m->threads = 1;
-    pages = sysconf(_SC_PHYS_PAGES);
-    if (pages > 0)
-        m->memory = (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+    m->memory = system_size(_SC_PHYS_PAGES) * system_size(_SC_PAGESIZE);
+}
+
+void scr_machine_describe(struct scr_machine *m)
+{
+    struct scr_topology *topology;
+    char note[sizeof m->note];
+
+    scr_topology_discover(&SCR_TOPOLOGY_SEARCH, &topology, note, sizeof note);
+    scr_machine_describe_by(m, topology);
+    memcpy(m->note, note, sizeof note);
+}
+
+void scr_machine_clear(struct scr_machine *m)
+{
+    scr_topology_destroy(&m->topology);
 }
 
 json_t *scr_machine_json(const struct scr_machine *m)
@@ -82,20 +107,55 @@ json_t *scr_machine_json(const struct scr_machine *m)
     char line[400];
 
     scr_machine_line(m, line, sizeof line);
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "host",
-                     m->host, "os", m->os, "cpu", m->cpu, "summary", line, "packages", m->packages,
-                     "numa_nodes", m->numa_nodes, "cores", m->cores, "threads", m->threads,
-                     "memory_bytes", (json_int_t)m->memory, "l1d_bytes", (json_int_t)m->l1d,
-                     "l2_bytes", (json_int_t)m->l2, "l3_bytes", (json_int_t)m->l3);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I}",
+                     "host", m->host, "os", m->os, "cpu", m->cpu, "summary", line, "note", m->note,
+                     "topology", m->topology != NULL ? SCR_MACHINE_XML : NULL, "packages",
+                     m->packages, "numa_nodes", m->numa_nodes, "cores", m->cores, "threads",
+                     m->threads, "memory_bytes", (json_int_t)m->memory, "l1d_bytes",
+                     (json_int_t)m->l1d, "l2_bytes", (json_int_t)m->l2, "l3_bytes",
+                     (json_int_t)m->l3);
+}
+
+static void append_count(char *out, size_t size, int n, const char *what)
+{
+    if (n > 0)
+        scr_append(out, size, ", %d %s%s", n, what, n == 1 ? "" : "s");
+}
+
+static void append_size(char *out, size_t size, const char *what, size_t bytes)
+{
+    char text[24];
+
+    scr_format_bytes((double)bytes, text, sizeof text);
+    if (bytes > 0)
+        scr_append(out, size, ", %s %s", what, text);
 }
 
 void scr_machine_line(const struct scr_machine *m, char *out, size_t size)
 {
-    char l2[24], l3[24], memory[24];
+    snprintf(out, size, "%s", m->cpu);
+    append_count(out, size, m->cores, "core");
+    append_count(out, size, m->threads, "thread");
+    append_size(out, size, "L2", m->l2);
+    append_size(out, size, "L3", m->l3);
+    append_size(out, size, "memory", m->memory);
+}
 
-    scr_format_bytes((double)m->l2, l2, sizeof l2);
-    scr_format_bytes((double)m->l3, l3, sizeof l3);
-    scr_format_bytes((double)m->memory, memory, sizeof memory);
-    snprintf(out, size, "%s, %d core%s, %d thread%s, L2 %s, L3 %s, memory %s", m->cpu, m->cores,
-             m->cores == 1 ? "" : "s", m->threads, m->threads == 1 ? "" : "s", l2, l3, memory);
+int scr_machine_write_xml(const struct scr_machine *m, const char *dir, char *why, size_t why_size)
+{
+    char path[PATH_MAX];
+    bool good;
+    FILE *f;
+
+    if (m->topology == NULL)
+        return SCR_OK;
+    snprintf(path, sizeof path, "%s/" SCR_MACHINE_XML, dir);
+    f = fopen(path, "w");
+    good = f != NULL && fputs(m->topology->xml, f) >= 0;
+    if (f != NULL)
+        good = fclose(f) == 0 && good;
+    if (good)
+        return SCR_OK;
+    snprintf(why, why_size, "%s: %s", path, strerror(errno));
+    return SCR_ERR_INVALID;
 }
