@@ -54,6 +54,11 @@ have_compiler()
     have cc || have gcc || have clang
 }
 
+have_cxx()
+{
+    have c++ || have g++ || have clang++
+}
+
 # A C header that the compiler finds.
 have_header()
 {
@@ -102,6 +107,8 @@ pkg-config have_pkg_config
 python3 have python3
 libjansson-dev have_module jansson
 libhwloc-dev have_module hwloc
+g++ have_cxx
+libbenchmark-dev have_module benchmark
 libcmocka-dev have_module cmocka
 opencl-headers have_header CL/cl.h
 ocl-icd-libopencl1 have_library libOpenCL.so.1
