@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What peers that use PyTorch share: devices, data, memory, timing. Needs PyTorch 2.5 or newer."""
+import ctypes
+import math
+import os
+import time
+
+import torch
+
+import peer
+
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+NAMES = {dtype: name for name, dtype in STORED.items()}
+
+MIN_SAMPLES, MAX_SAMPLES = 6, 2000
+UNKNOWN_CACHE = 128 << 20
+WARM_UP_S = 0.02
+
+
+def find_device(problem):
+    """The torch.device that is the harness's device of a problem."""
+    if problem["is_cpu"]:
+        return torch.device("cpu")
+    backend, _, number = problem["device"].partition(":")
+    if backend != "cuda":
+        raise peer.Unsupported("PyTorch has no device for %s" % problem["device"])
+    if not torch.cuda.is_available():
+        raise peer.Unsupported("this PyTorch has no CUDA device")
+    # Drivers and PyTorch may count in different orders.
+    for i in range(torch.cuda.device_count()):
+        p = torch.cuda.get_device_properties(i)
+        if problem["pci"] and hasattr(p, "pci_domain_id") and problem["pci"].lower() == \
+                "%04x:%02x:%02x.0" % (p.pci_domain_id, p.pci_bus_id, p.pci_device_id):
+            return torch.device("cuda", i)
+    if int(number) >= torch.cuda.device_count():
+        raise peer.Unsupported("PyTorch has no %s" % problem["device"])
+    return torch.device("cuda", int(number))
+
+
+def load(problem, device):
+    """{"q", "k", "v", "r", "w"} on the device. Keys that do not exist are zeros."""
+    tensors = {}
+    for name, (dtype, shape, data) in peer.read_tensors(problem["data"]).items():
+        tensors[name] = torch.frombuffer(data, dtype=STORED[dtype]).reshape(shape).to(device)
+    if problem["kv_len"] is not None:
+        for b, n in enumerate(problem["kv_len"]):
+            tensors["k"][b, :, n:] = 0
+            tensors["v"][b, :, n:] = 0
+    return tensors
+
+
+def keys_exist(problem, device):
+    """[batch, 1, 1, seq_k] of bool, or None where all keys exist."""
+    if problem["kv_len"] is None or min(problem["kv_len"]) >= problem["seq_k"]:
+        return None
+    n = torch.tensor(problem["kv_len"], device=device)
+    return torch.arange(problem["seq_k"], device=device) < n[:, None, None, None]
+
+
+def save(problem, o):
+    o = o.detach().contiguous().cpu()
+    peer.write_tensor(problem["out"], "o", NAMES[o.dtype], o.shape,
+                      ctypes.string_at(o.data_ptr(), o.numel() * o.element_size()))
+
+
+def free_memory():
+    """Bytes that this machine can give without swapping."""
+    with open("/proc/meminfo", encoding="ascii") as f:
+        for line in f:
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def require_memory(device, need, what):
+    """Refuses what cannot fit, before the system ends a program for it."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    if need > free:
+        raise peer.OutOfMemory("%s would need %.1f GB, %.1f GB are free"
+                               % (what, need / 1e9, free / 1e9))
+
+
+def quantile(ordered, q):
+    at = q * (len(ordered) - 1)
+    i = int(at)
+    above = ordered[min(i + 1, len(ordered) - 1)]
+    return ordered[i] + (at - i) * (above - ordered[i])
+
+
+def narrow(samples):
+    """Whether the 95 % interval of the median, from order statistics, is within 1 % of it."""
+    n = len(samples)
+    tail, rank = 0.0, -1
+    while True:
+        k = rank + 1
+        tail += math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+                         - n * math.log(2))
+        if tail > 0.025:
+            break
+        rank = k
+    ordered = sorted(samples)
+    median = quantile(ordered, 0.5)
+    return rank >= 0 and ordered[rank] >= 0.99 * median and ordered[n - 1 - rank] <= 1.01 * median
+
+
+def make_sampler(fn, problem, device):
+    """A function that runs fn once and returns nanoseconds, and the name of its timer.
+
+    Cold: a buffer over twice the last-level cache is written before each sample.
+    """
+    flush = None
+    if problem["cache"] == "cold":
+        size = 2 * (problem["cache_bytes"] or UNKNOWN_CACHE) + (16 << 20)
+        flush = torch.zeros(size, dtype=torch.uint8, device=device)
+
+    def wall():
+        if flush is not None:
+            flush.add_(1)
+        begin = time.perf_counter_ns()
+        fn()
+        return time.perf_counter_ns() - begin
+
+    def event():
+        if flush is not None:
+            flush.add_(1)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        fn()
+        end.record()
+        end.synchronize()
+        return 1e6 * begin.elapsed_time(end)
+
+    return (event, "event") if device.type == "cuda" else (wall, "wall")
+
+
+def measure(fn, problem, device):
+    """Samples as the harness does: until the interval is narrow, or the time is up."""
+    limit = problem["time_limit_s"]
+    if limit == 0:
+        return {}
+    sample, timer = make_sampler(fn, problem, device)
+    begin = time.perf_counter()
+    while True:
+        sample()
+        if time.perf_counter() - begin > min(WARM_UP_S, limit):
+            break
+    begin = time.perf_counter()
+    samples, stop, next_look = [], "count", 10
+    while len(samples) < MAX_SAMPLES:
+        samples.append(max(sample(), 1))
+        n, spent = len(samples), time.perf_counter() - begin
+        if (spent > limit and n >= MIN_SAMPLES) or spent > 4 * limit:
+            stop = "time"
+            break
+        if n >= next_look:
+            if narrow(samples):
+                stop = "interval"
+                break
+            next_look = n + 1 + n // 8
+    return {"t_ns": samples, "timer": timer, "cache": problem["cache"], "stop": stop}
+
+
+def run(problem, make):
+    """Runs a kernel on a problem: o first, then times.
+
+    make  make(problem, tensors, device) returns a function without arguments that computes o, and
+          words about it for the row's params
+    """
+    device = find_device(problem)
+    try:
+        with torch.inference_mode():
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats(device)
+            fn, params = make(problem, load(problem, device), device)
+            o = fn()
+            save(problem, o)
+            del o
+            answer = {"params": params}
+            if device.type == "cuda":
+                answer["mem_peak_bytes"] = torch.cuda.max_memory_allocated(device)
+            answer.update(measure(fn, problem, device))
+            return answer
+    except torch.cuda.OutOfMemoryError as e:
+        raise peer.OutOfMemory(peer.one_line(e)) from e
+    except RuntimeError as e:
+        if "DefaultCPUAllocator" in str(e):
+            raise peer.OutOfMemory(peer.one_line(e)) from e
+        raise
