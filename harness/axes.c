@@ -185,6 +185,15 @@ static bool apply_workload(const struct axis *axis, const char *text, struct scr
     return scr_workload_parse(text, &p->workload, why, sizeof why) == SCR_OK;
 }
 
+static bool apply_trace_head(const struct axis *axis, const char *text, struct scr_point *p)
+{
+    if (strcmp(text, "all") == 0 || strcmp(text, "each") == 0) {
+        p->trace_head = *text == 'a' ? SCR_HEAD_ALL : SCR_HEAD_EACH;
+        return true;
+    }
+    return apply_int(axis, text, p);
+}
+
 static bool apply_q_pos0(const struct axis *axis, const char *text, struct scr_point *p)
 {
     if (strcmp(text, "auto") == 0) {
@@ -255,6 +264,8 @@ static const struct axis axes[] = {
     {"kv_len", "none, full or ragged", "none", apply_kv_len, false, 0, 0, 0},
     {"workload", "iid, planted, shuffled or skewed[:D[xRUN]], window, ends[:0|:1] or trace:FILE",
      "iid", apply_workload, false, 0, 0, 0},
+    {"trace_head", "all (the layer as one case), each, or a query head from 0", "all",
+     apply_trace_head, true, AT(trace_head), 0, 65534},
     {"window", "a number > 0, inf, init or auto", "auto", apply_window, true, 0, 0, 0},
     {"r", "a number > 0, or auto", "auto", apply_r, true, 0, 0, 0},
     {"kernel", "dense, masked-dense or tile-skip", "dense,masked-dense,tile-skip", apply_kernel,

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 enum { SCR_TILE_AUTO = 0, SCR_TILE_ALL = -1 };
+enum { SCR_HEAD_ALL = -1, SCR_HEAD_EACH = -2 };
 
 /* One element of the product, before it meets a device. */
 struct scr_point {
@@ -30,6 +31,7 @@ struct scr_point {
     int q_pos0;
     bool has_kv_len, ragged;
     struct scr_workload workload;
+    int trace_head; /* SCR_HEAD_* or a query head of the trace, alone */
     struct scr_window window;
     double r; /* 0: the workload's own */
     char kernel[20];

@@ -89,6 +89,8 @@ static char *data_words(const struct scr_case *c)
     } else if (c->max_len != 0) {
         add_int(out, sizeof out, "seq", c->max_len);
     }
+    if (c->spec.one_head)
+        add_int(out, sizeof out, "trace_head", c->spec.trace_head);
     add_word(out, sizeof out, "dtype", scr_dtype_name(p->dtype));
     if (p->dtype_out != SCR_F32)
         add_word(out, sizeof out, "out", "same");
@@ -165,6 +167,8 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size)
                scr_dtype_name(p->dtype), workload, window, p->batch, p->heads_q, p->len_q, p->dk,
                p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
                p->tanh_norm ? " norm" : "", p->has_kv_len ? " kv_len" : "");
+    if (c->spec.one_head)
+        scr_append(out, size, " head=%d", c->spec.trace_head);
     if (c->spec.r > 0)
         scr_append(out, size, " r=%g", c->spec.r);
 }
@@ -311,18 +315,15 @@ static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_
     return push(a, c);
 }
 
-/* Sets the shape from the file; max_len as it cuts it. */
-static int trace_shape(struct adder *a, const struct scr_point *p, struct scr_case *c)
+/* Sets the shape from the file; max_len as it cuts it. head < 0: all of them. */
+static int trace_shape(struct adder *a, const struct scr_point *p, int head, struct scr_case *c)
 {
     scr_problem *problem = &c->spec.problem;
-    int status;
 
-    if (strcmp(a->trace_path, p->workload.path) != 0) {
-        a->trace_problem = *problem;
-        status = scr_dataset_shape(&p->workload, 0, &a->trace_problem, a->why, a->why_size);
-        if (status != SCR_OK)
-            return status;
-        snprintf(a->trace_path, sizeof a->trace_path, "%s", p->workload.path);
+    if (head >= a->trace_problem.heads_q) {
+        snprintf(a->why, a->why_size, "-a trace_head=%d: the heads of %.100s are 0 to %d", head,
+                 a->trace_path, a->trace_problem.heads_q - 1);
+        return SCR_ERR_INVALID;
     }
     problem->batch = a->trace_problem.batch;
     problem->heads_q = a->trace_problem.heads_q;
@@ -331,6 +332,11 @@ static int trace_shape(struct adder *a, const struct scr_point *p, struct scr_ca
     problem->len_k = a->trace_problem.len_k;
     problem->dk = a->trace_problem.dk;
     problem->dv = a->trace_problem.dv;
+    if (head >= 0) {
+        c->spec.one_head = true;
+        c->spec.trace_head = head;
+        problem->heads_q = problem->heads_kv = 1;
+    }
     if (p->seq > 0 && (p->seq < problem->len_q || p->seq < problem->len_k)) {
         c->max_len = p->seq;
         problem->len_q = p->seq < problem->len_q ? p->seq : problem->len_q;
@@ -351,9 +357,9 @@ static void settle_auto(struct scr_case *c)
     scr_dataset_settle(spec);
 }
 
-static int add_point(void *user, const struct scr_point *p)
+/* The point as a problem, of a trace with one head or, where head is < 0, all. */
+static int add_problem(struct adder *a, const struct scr_point *p, int head)
 {
-    struct adder *a = user;
     const char *invalid = "";
     int seq = p->seq != 0 ? p->seq : SCR_POINT_SEQ;
     struct scr_case c = {
@@ -386,7 +392,7 @@ static int add_point(void *user, const struct scr_point *p)
     int status = SCR_OK;
 
     if (p->workload.kind == SCR_WORKLOAD_TRACE) {
-        status = trace_shape(a, p, &c);
+        status = trace_shape(a, p, head, &c);
         if (status != SCR_OK)
             return status;
     }
@@ -404,6 +410,45 @@ static int add_point(void *user, const struct scr_point *p)
         on.device_order = (int)i;
         status = add_on_device(a, p, &on);
     }
+    return status;
+}
+
+/* Reads the whole shape of the point's trace, unless it was the last one read. */
+static int read_trace(struct adder *a, const struct scr_point *p)
+{
+    scr_problem shape = {.q_pos0 = p->q_pos0, .dtype = p->dtype};
+    int status;
+
+    if (strcmp(a->trace_path, p->workload.path) == 0)
+        return SCR_OK;
+    status = scr_dataset_shape(&p->workload, 0, &shape, a->why, a->why_size);
+    if (status != SCR_OK)
+        return status;
+    a->trace_problem = shape;
+    snprintf(a->trace_path, sizeof a->trace_path, "%s", p->workload.path);
+    return SCR_OK;
+}
+
+static int add_point(void *user, const struct scr_point *p)
+{
+    struct adder *a = user;
+    int status = SCR_OK;
+
+    if (p->workload.kind == SCR_WORKLOAD_TRACE) {
+        status = read_trace(a, p);
+    } else if (p->trace_head != SCR_HEAD_ALL) {
+        char workload[540];
+
+        scr_workload_name(&p->workload, workload, sizeof workload);
+        snprintf(a->why, a->why_size, "-a trace_head: workload %s is not a trace", workload);
+        status = SCR_ERR_INVALID;
+    }
+    if (status != SCR_OK)
+        return status;
+    if (p->trace_head != SCR_HEAD_EACH)
+        return add_problem(a, p, p->trace_head);
+    for (int head = 0; head < a->trace_problem.heads_q && status == SCR_OK; head++)
+        status = add_problem(a, p, head);
     return status;
 }
 

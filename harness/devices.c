@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices.h"
 
+#include "child.h"
+#include "text.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-static const char *const backend_names[] = {"cuda", "opencl", "ref"};
-enum { N_BACKENDS = sizeof backend_names / sizeof backend_names[0] };
+static const char *const backend_names[SCR_N_BACKENDS] = {"cuda", "opencl", "ref"};
+static const double SURVEY_LIMIT_S = 60; /* many GPUs take their time to wake up */
 
 static void keep_first(void *user, int level, const char *text)
 {
@@ -34,32 +38,114 @@ void scr_log_first(struct scr_log_sink *log, char *out, size_t size)
     pthread_mutex_unlock(&log->lock);
 }
 
-int scr_devices_init(struct scr_devices *d)
+/* Copies what the context found. */
+static int take_found(struct scr_devices *d)
 {
-    scr_context_options options = {.log = keep_first, .log_user = &d->log};
-    int status;
+    d->n_found = scr_context_device_count(d->ctx);
+    d->found = calloc(d->n_found + 1, sizeof *d->found);
+    if (d->found == NULL)
+        return SCR_ERR_NO_MEMORY;
+    for (size_t i = 0; i < d->n_found; i++)
+        d->found[i] = *scr_context_device_info(d->ctx, i);
+    for (int i = 0; i < SCR_N_BACKENDS; i++)
+        snprintf(d->notes[i], sizeof d->notes[i], "%s",
+                 scr_context_backend_note(d->ctx, backend_names[i]));
+    return SCR_OK;
+}
 
+static void init(struct scr_devices *d)
+{
     memset(d, 0, sizeof *d);
     pthread_mutex_init(&d->log.lock, NULL);
+}
+
+int scr_devices_load(struct scr_devices *d, const char *backends)
+{
+    scr_context_options options = {.log = keep_first, .log_user = &d->log, .backends = backends};
+    int status;
+
+    init(d);
+    snprintf(d->backends, sizeof d->backends, "%s",
+             backends != NULL ? backends : "cuda,opencl,ref");
     status = scr_context_create(&options, &d->ctx);
-    if (status != SCR_OK)
-        pthread_mutex_destroy(&d->log.lock);
-    return status;
+    return status == SCR_OK ? take_found(d) : status;
+}
+
+/* In the child: what was found, as bytes: the notes, then the devices. */
+static const char *found_bytes(void *user, size_t *size)
+{
+    struct scr_devices d;
+    char *bytes;
+
+    if (scr_devices_load(&d, user) != SCR_OK)
+        return NULL;
+    *size = sizeof d.notes + d.n_found * sizeof *d.found;
+    bytes = malloc(*size);
+    if (bytes == NULL)
+        return NULL;
+    memcpy(bytes, d.notes, sizeof d.notes);
+    memcpy(bytes + sizeof d.notes, d.found, d.n_found * sizeof *d.found);
+    return bytes;
+}
+
+/* Asks a child for the devices of some backends and adds them. False and why when it failed. */
+static bool survey(struct scr_devices *d, const char *backends, char *why, size_t why_size)
+{
+    char list[40];
+    struct answer {
+        char notes[SCR_N_BACKENDS][200];
+        scr_device_info found[];
+    } * answer;
+    size_t n;
+    scr_device_info *grown;
+
+    snprintf(list, sizeof list, "%s", backends);
+    answer = scr_child_ask(found_bytes, list, SURVEY_LIMIT_S, &n, why, why_size);
+    if (answer == NULL)
+        return false;
+    n = (n - sizeof answer->notes) / sizeof answer->found[0];
+    grown = realloc(d->found, (d->n_found + n + 1) * sizeof *grown);
+    if (grown != NULL) {
+        d->found = grown;
+        memcpy(d->found + d->n_found, answer->found, n * sizeof *grown);
+        d->n_found += n;
+    }
+    for (int i = 0; i < SCR_N_BACKENDS; i++) {
+        if (strstr(backends, backend_names[i]) != NULL)
+            memcpy(d->notes[i], answer->notes[i], sizeof d->notes[i]);
+    }
+    scr_append(d->backends, sizeof d->backends, "%s%s", d->backends[0] != '\0' ? "," : "",
+               backends);
+    free(answer);
+    return grown != NULL;
+}
+
+int scr_devices_survey(struct scr_devices *d)
+{
+    char why[200];
+
+    init(d);
+    if (survey(d, "cuda,opencl,ref", why, sizeof why))
+        return SCR_OK;
+    for (int i = 0; i < SCR_N_BACKENDS; i++) {
+        if (!survey(d, backend_names[i], why, sizeof why))
+            snprintf(d->notes[i], sizeof d->notes[i], "looking for its devices %.150s", why);
+    }
+    return d->n_found > 0 ? SCR_OK : SCR_ERR_DEVICE;
 }
 
 void scr_devices_clear(struct scr_devices *d)
 {
-    if (d->ctx == NULL)
-        return;
     for (size_t i = 0; i < d->n; i++)
         scr_device_close(&d->open[i]);
     scr_context_destroy(&d->ctx);
+    free(d->found);
     pthread_mutex_destroy(&d->log.lock);
 }
 
 scr_device *scr_devices_open(struct scr_devices *d, size_t i)
 {
-    if (d->open[i] == NULL)
+    if (d->open[i] == NULL && d->ctx != NULL)
         scr_device_open(d->ctx, d->info[i]->id, &d->open[i]);
     return d->open[i];
 }
@@ -77,8 +163,8 @@ static void add(struct scr_devices *d, const scr_device_info *info)
 /* The first device of a backend; cpu: 0 or 1 asks for one that is or is not a CPU, -1 any. */
 static const scr_device_info *first(const struct scr_devices *d, const char *backend, int cpu)
 {
-    for (size_t i = 0; i < scr_context_device_count(d->ctx); i++) {
-        const scr_device_info *info = scr_context_device_info(d->ctx, i);
+    for (size_t i = 0; i < d->n_found; i++) {
+        const scr_device_info *info = &d->found[i];
 
         if (strcmp(info->backend, backend) == 0 && (cpu < 0 || info->is_cpu == cpu))
             return info;
@@ -88,13 +174,12 @@ static const scr_device_info *first(const struct scr_devices *d, const char *bac
 
 static int choose_word(struct scr_devices *d, const char *word, char *why, size_t why_size)
 {
-    const char *note = "";
-    bool is_backend = false;
+    const char *note = NULL;
     bool found = false;
     char backend[16];
 
-    for (size_t i = 0; i < scr_context_device_count(d->ctx); i++) {
-        const scr_device_info *info = scr_context_device_info(d->ctx, i);
+    for (size_t i = 0; i < d->n_found; i++) {
+        const scr_device_info *info = &d->found[i];
 
         if (strcmp(word, "all") == 0 || strcmp(word, info->backend) == 0 ||
             strcmp(word, info->id) == 0) {
@@ -105,16 +190,17 @@ static int choose_word(struct scr_devices *d, const char *word, char *why, size_
     if (found)
         return SCR_OK;
     snprintf(backend, sizeof backend, "%.*s", (int)strcspn(word, ":"), word);
-    for (int i = 0; i < N_BACKENDS; i++)
-        is_backend |= strcmp(backend, backend_names[i]) == 0;
-    if (!is_backend) {
+    for (int i = 0; i < SCR_N_BACKENDS; i++) {
+        if (strcmp(backend, backend_names[i]) == 0)
+            note = d->notes[i];
+    }
+    if (note == NULL) {
         snprintf(why, why_size,
                  "--device %s: no such device; expected all, cuda, opencl, ref or an id that "
                  "--list-devices shows",
                  word);
         return SCR_ERR_NOT_FOUND;
     }
-    note = scr_context_backend_note(d->ctx, backend);
     snprintf(why, why_size, "--device %s: not found%s%s%s", word, note[0] != '\0' ? " (" : "", note,
              note[0] != '\0' ? ")" : "; --list-devices shows what is there");
     return SCR_ERR_NOT_FOUND;
@@ -191,14 +277,12 @@ static void print_device(const scr_device_info *info, FILE *f)
 
 void scr_devices_print(const struct scr_devices *d, FILE *f)
 {
-    for (size_t i = 0; i < scr_context_device_count(d->ctx); i++)
-        print_device(scr_context_device_info(d->ctx, i), f);
-    for (int i = 0; i < N_BACKENDS; i++) {
+    for (size_t i = 0; i < d->n_found; i++)
+        print_device(&d->found[i], f);
+    for (int i = 0; i < SCR_N_BACKENDS; i++) {
         if (first(d, backend_names[i], -1) == NULL) {
-            const char *note = scr_context_backend_note(d->ctx, backend_names[i]);
-
             fprintf(f, "%-11s none (%s)\n", backend_names[i],
-                    note[0] != '\0' ? note : "no device found");
+                    d->notes[i][0] != '\0' ? d->notes[i] : "no device found");
         }
     }
 }

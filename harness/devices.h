@@ -16,16 +16,33 @@ struct scr_log_sink {
     char first[200];
 };
 
+enum { SCR_N_BACKENDS = 3 };
+
 struct scr_devices {
     struct scr_log_sink log;
-    scr_context *ctx;
-    size_t n; /* chosen */
+    scr_context *ctx; /* NULL: surveyed only, none can be opened */
+    size_t n_found;
+    scr_device_info *found; /* owned */
+    char notes[SCR_N_BACKENDS][200];
+    char backends[40]; /* comma list of those that can be loaded */
+    size_t n;          /* chosen */
     const scr_device_info *info[SCR_MAX_DEVICES];
     scr_device *open[SCR_MAX_DEVICES]; /* NULL until scr_devices_open */
 };
 
-/* Loads all backends; no device is chosen yet. SCR_OK or SCR_ERR_*. */
-int scr_devices_init(struct scr_devices *d);
+/*
+ * Loads backends and finds their devices; none is chosen yet.
+ * backends  comma list, NULL all
+ * Returns SCR_OK or SCR_ERR_*. Clear it in any case.
+ */
+int scr_devices_load(struct scr_devices *d, const char *backends);
+
+/*
+ * Finds the devices without loading a driver into this process: a child does that (child.h has its
+ * contract). A backend whose driver takes the child along is left out, and its note says so.
+ */
+int scr_devices_survey(struct scr_devices *d);
+
 void scr_devices_clear(struct scr_devices *d);
 
 /*

@@ -225,9 +225,16 @@ static void print_line(const struct scr_case *c, const struct scr_row *row)
 
 static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench *bench)
 {
-    struct scr_run_options options = {.time_limit_s = TIME_LIMIT_S,
-                                      .host_memory = e->machine->memory};
-    struct scr_run_outcome outcome = {0};
+    struct scr_runner runner = {.bench = bench,
+                                .truth = e->truth,
+                                .log = &e->devices->log,
+                                .host_memory = e->machine->memory};
+    struct scr_sampler sampler = {.bench = bench,
+                                  .copies = 1,
+                                  .no_events = strcmp(c->device->backend, "ref") == 0,
+                                  .floor_wall_ns = NAN};
+    struct scr_contest contest = {0};
+    struct scr_checked checked = {0};
     struct scr_row row;
     bool right;
 
@@ -237,7 +244,12 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
     if (bench->dev == NULL)
         scr_row_status(&row, "failed", "the device does not open");
     else
-        scr_case_run(c, bench, e->truth, &options, &e->devices->log, &row, &outcome);
+        scr_runner_check(&runner, c, 1, &row, &checked);
+    if (checked.plan != NULL)
+        scr_runner_time(&runner, &sampler, &checked.plan, 1, TIME_LIMIT_S, checked.hash, &contest,
+                        &row);
+    scr_contest_clear(&contest);
+    scr_plan_destroy(&checked.plan);
     print_line(c, &row);
     fflush(stdout);
     right = strcmp(row.status, "ok") == 0;
@@ -246,7 +258,8 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
     else if (strcmp(row.status, "ok") != 0 && strcmp(row.status, "skipped") != 0 &&
              strcmp(row.status, "unsupported") != 0)
         e->n_failed++;
-    if (bench->ready && isfinite(row.rel_err) && !e->output_right && (right || e->output == NULL)) {
+    if (bench->host != NULL && isfinite(row.rel_err) && !e->output_right &&
+        (right || e->output == NULL)) {
         describe(c, e->output_of, sizeof e->output_of);
         free(e->output);
         e->output_right = right;

@@ -28,6 +28,17 @@ enum {
     OPT_FORMAT,
     OPT_BUDGET,
     OPT_CASES,
+    OPT_RESUME,
+    OPT_COMPARE,
+    OPT_MAX_REGRESS,
+    OPT_PEAK,
+    OPT_CACHE,
+    OPT_TIMEOUT,
+    OPT_TIME_LIMIT,
+    OPT_PEER,
+    OPT_PEER_KERNEL,
+    OPT_WORKER,
+    OPT_INJECT,
     OPT_AXIS, /* -a */
 };
 
@@ -48,6 +59,17 @@ static const struct option long_options[] = {
     {"format", required_argument, NULL, OPT_FORMAT},
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"cases", required_argument, NULL, OPT_CASES},
+    {"resume", required_argument, NULL, OPT_RESUME},
+    {"compare", required_argument, NULL, OPT_COMPARE},
+    {"max-regress", required_argument, NULL, OPT_MAX_REGRESS},
+    {"peak", no_argument, NULL, OPT_PEAK},
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
+    {"peer", required_argument, NULL, OPT_PEER},
+    {"peer-kernel", required_argument, NULL, OPT_PEER_KERNEL},
+    {"worker", required_argument, NULL, OPT_WORKER},
+    {"inject", required_argument, NULL, OPT_INJECT},
     {NULL, 0, NULL, 0},
 };
 
@@ -61,6 +83,9 @@ void scr_options_help(FILE *f)
         "  --sweep             check and time configurations, write results and plots (default)\n"
         "  --check             check against float64 only\n"
         "  --eval IN OUT       run on q, k, v, r, w of IN.safetensors, write o to OUT.safetensors\n"
+        "  --resume DIR        go on with a sweep that was stopped or killed\n"
+        "  --compare BASE NEW  two results folders, row by row; exit 4 if NEW is slower\n"
+        "  --peak              measure what the devices can do: FLOP/s by type, bytes/s\n"
         "  --plot DIR          draw the plots of a results folder again\n"
         "  --list-devices      show the devices and why a backend has none\n"
         "  --help, --version\n"
@@ -78,7 +103,16 @@ void scr_options_help(FILE *f)
         "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
         "  --format LIST       of --sweep, printed at the end: table, csv, json, md; default "
         "table\n"
-        "  --budget TIME       start no row after 90, 90s, 5m or 1h\n"
+        "  --budget TIME       start no row after 90, 90s, 5m or 1h; --resume goes on\n"
+        "  --cache STATE       cold (default: runs take turns among copies of the data) or warm\n"
+        "  --time-limit TIME   sampling of a kernel and of each it is compared with; default\n"
+        "                      0.3s, full 2s\n"
+        "  --timeout TIME      give up a row that makes no step for so long; default 2m\n"
+        "  --peer COMMAND      run this program on the same problems, too; repeatable\n"
+        "  --peer-kernel NAME  of the peers' kernels only this one\n"
+        "  --max-regress P     of --compare: how much slower is too slow; default 5%\n"
+        "  --benchmark_...     report by Google Benchmark: --benchmark_filter=REGEX,\n"
+        "                      --benchmark_format=json and its other options\n"
         "\n"
         "Axes (LIST: 1,2,3 or 512:16384:*2 or 64:256:+64)\n"
         "  seq kv              queries and keys, tokens          batch heads kv_heads\n"
@@ -92,6 +126,7 @@ void scr_options_help(FILE *f)
         "  r                   sharpness > 0, auto               causal  0, 1\n"
         "  norm                0, 1 (TanhNorm)                   out     f32, same (as dtype)\n"
         "  q_pos0              position of query 0, auto         kv_len  none, full, ragged\n"
+        "  trace_head          all (the layer), each, or a query head of the trace, from 0\n"
         "  param               NAME=NUMBER[+NAME=NUMBER] of the kernel's other parameters\n"
         "\n"
         "Examples\n"
@@ -101,8 +136,8 @@ void scr_options_help(FILE *f)
         "  harness --check --device all\n"
         "  harness --eval layer.safetensors o.safetensors -a causal=1\n"
         "\n"
-        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 5 some rows failed or\n"
-        "none ran, 130 interrupted.\n",
+        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 4 slower (--compare),\n"
+        "5 some rows failed or none ran, 130 interrupted.\n",
         f);
 }
 
@@ -122,6 +157,22 @@ bool scr_parse_duration(const char *text, double *seconds)
         return false;
     *seconds = x;
     return x > 0 && x < 1e9;
+}
+
+bool scr_parse_part(const char *text, double *part)
+{
+    char *end;
+    double x;
+
+    if (*text < '0' || *text > '9' || strpbrk(text, "xXnN") != NULL)
+        return false;
+    x = strtod(text, &end);
+    if (strcmp(end, "%") == 0)
+        x /= 100;
+    else if (*end != '\0')
+        return false;
+    *part = x;
+    return x < 100;
 }
 
 static int parse_formats(const char *list, unsigned *out, char *why, size_t why_size)
@@ -189,13 +240,14 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         SWEEP = 1 << SCR_MODE_SWEEP,
         CHECK = 1 << SCR_MODE_CHECK,
         EVAL = 1 << SCR_MODE_EVAL,
+        COMPARE = 1 << SCR_MODE_COMPARE,
+        PEAK = 1 << SCR_MODE_PEAK,
     };
     static const char *const modes[] = {
-        [SCR_MODE_SWEEP] = "--sweep",
-        [SCR_MODE_CHECK] = "--check",
-        [SCR_MODE_EVAL] = "--eval",
-        [SCR_MODE_PLOT] = "--plot",
-        [SCR_MODE_LIST_DEVICES] = "--list-devices",
+        [SCR_MODE_SWEEP] = "--sweep",     [SCR_MODE_CHECK] = "--check",
+        [SCR_MODE_EVAL] = "--eval",       [SCR_MODE_RESUME] = "--resume",
+        [SCR_MODE_COMPARE] = "--compare", [SCR_MODE_PEAK] = "--peak",
+        [SCR_MODE_PLOT] = "--plot",       [SCR_MODE_LIST_DEVICES] = "--list-devices",
     };
     static const struct {
         const char *name;
@@ -203,14 +255,21 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         unsigned effect; /* bits of the modes in which it has one */
     } options[] = {
         {"-a", OPT_AXIS, SWEEP | CHECK | EVAL},
-        {"--device", OPT_DEVICE, SWEEP | CHECK | EVAL},
+        {"--device", OPT_DEVICE, SWEEP | CHECK | EVAL | PEAK},
         {"--dry-run", OPT_DRY_RUN, SWEEP | CHECK | EVAL},
         {"--preset", OPT_PRESET, SWEEP | CHECK},
         {"--cases", OPT_CASES, SWEEP | CHECK},
         {"--seed", OPT_SEED, SWEEP | CHECK},
         {"--out", OPT_OUT, SWEEP | CHECK},
         {"--budget", OPT_BUDGET, SWEEP | CHECK},
-        {"--format", OPT_FORMAT, SWEEP},
+        {"--format", OPT_FORMAT, SWEEP | COMPARE},
+        {"--cache", OPT_CACHE, SWEEP},
+        {"--timeout", OPT_TIMEOUT, SWEEP | CHECK | PEAK},
+        {"--time-limit", OPT_TIME_LIMIT, SWEEP},
+        {"--peer", OPT_PEER, SWEEP},
+        {"--peer-kernel", OPT_PEER_KERNEL, SWEEP},
+        {"--max-regress", OPT_MAX_REGRESS, COMPARE},
+        {"--inject", OPT_INJECT, SWEEP | CHECK},
         {"--strict", OPT_STRICT, CHECK},
     };
 
@@ -237,8 +296,8 @@ static int set_mode(struct scr_options *o, enum scr_mode mode, bool *chosen, cha
         return SCR_OK;
     if (*chosen && o->mode != mode) {
         snprintf(why, why_size,
-                 "only one of --sweep, --check, --eval, --plot and --list-devices "
-                 "at a time");
+                 "only one of --sweep, --check, --eval, --resume, --compare, --peak, --plot and "
+                 "--list-devices at a time");
         return SCR_ERR_INVALID;
     }
     o->mode = mode;
@@ -260,6 +319,14 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
     case OPT_EVAL:
         o->eval_in = optarg;
         return set_mode(o, SCR_MODE_EVAL, mode_chosen, why, why_size);
+    case OPT_RESUME:
+        o->resume_dir = optarg;
+        return set_mode(o, SCR_MODE_RESUME, mode_chosen, why, why_size);
+    case OPT_COMPARE:
+        o->compare_base = optarg;
+        return set_mode(o, SCR_MODE_COMPARE, mode_chosen, why, why_size);
+    case OPT_PEAK:
+        return set_mode(o, SCR_MODE_PEAK, mode_chosen, why, why_size);
     case OPT_PLOT:
         o->plot_dir = optarg;
         return set_mode(o, SCR_MODE_PLOT, mode_chosen, why, why_size);
@@ -302,6 +369,42 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
             return SCR_OK;
         snprintf(why, why_size, "--budget: '%s' is not a time such as 90, 90s, 5m or 1h", optarg);
         return SCR_ERR_INVALID;
+    case OPT_MAX_REGRESS:
+        if (scr_parse_part(optarg, &o->max_regress))
+            return SCR_OK;
+        snprintf(why, why_size, "--max-regress: '%s' is not a part such as 5%% or 0.05", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_CACHE:
+        o->warm = strcmp(optarg, "warm") == 0;
+        if (o->warm || strcmp(optarg, "cold") == 0)
+            return SCR_OK;
+        snprintf(why, why_size, "--cache: '%s' is not one of cold, warm", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_TIMEOUT:
+        if (scr_parse_duration(optarg, &o->timeout_s))
+            return SCR_OK;
+        snprintf(why, why_size, "--timeout: '%s' is not a time such as 90, 90s, 5m or 1h", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_TIME_LIMIT:
+        if (scr_parse_duration(optarg, &o->time_limit_s))
+            return SCR_OK;
+        snprintf(why, why_size, "--time-limit: '%s' is not a time such as 0.1s or 2s", optarg);
+        return SCR_ERR_INVALID;
+    case OPT_PEER:
+        if (o->n_peers == SCR_MAX_PEERS) {
+            snprintf(why, why_size, "--peer: more than %d", SCR_MAX_PEERS);
+            return SCR_ERR_INVALID;
+        }
+        o->peers[o->n_peers++] = optarg;
+        return SCR_OK;
+    case OPT_PEER_KERNEL:
+        o->peer_kernel = optarg;
+        return SCR_OK;
+    case OPT_WORKER:
+        o->worker = optarg;
+        return SCR_OK;
+    case OPT_INJECT:
+        return scr_faults_parse(optarg, &o->faults, why, why_size);
     case OPT_CASES:
         if (o->n_cases == SCR_MAX_CASE_FILES) {
             snprintf(why, why_size, "--cases: more than %d files", SCR_MAX_CASE_FILES);
@@ -314,7 +417,23 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
     }
 }
 
-int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
+/* Takes the words that are Google Benchmark's out of argv, which has room; the number left. */
+static int take_gbench(int argc, char **argv, struct scr_options *o, char **left)
+{
+    int n = 0;
+
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--benchmark_", strlen("--benchmark_")) == 0 &&
+            o->n_gbench < SCR_MAX_GBENCH_WORDS)
+            o->gbench[o->n_gbench++] = argv[i];
+        else
+            left[n++] = argv[i];
+    }
+    left[n] = NULL;
+    return n;
+}
+
+static int parse_words(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
 {
     const char *rest[2] = {NULL, NULL};
     int n_rest = 0;
@@ -322,7 +441,6 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
     unsigned given = 0; /* a bit an option, from OPT_FIRST */
     int c;
 
-    *o = (struct scr_options){.formats = SCR_FORMAT_TABLE, .seed = 1};
     optind = 0; /* glibc: start over, so that a test may parse twice */
     opterr = 0;
     while ((c = getopt_long(argc, argv, "-:a:h", long_options, NULL)) != -1) {
@@ -359,6 +477,19 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
         n_rest--;
         rest[0] = rest[1];
     }
+    if (o->mode == SCR_MODE_COMPARE) {
+        if (n_rest < 1) {
+            snprintf(why, why_size, "--compare: expected two results folders, BASE NEW");
+            return SCR_ERR_INVALID;
+        }
+        o->compare_new = rest[0];
+        n_rest--;
+        rest[0] = rest[1];
+    }
+    if (o->n_gbench > 0 && o->mode != SCR_MODE_SWEEP) {
+        snprintf(why, why_size, "%s: has an effect with --sweep only", o->gbench[0]);
+        return SCR_ERR_INVALID;
+    }
     if (n_rest > 0) {
         snprintf(why, why_size, "%s: unexpected word; see --help", rest[0] != NULL ? rest[0] : "");
         return SCR_ERR_INVALID;
@@ -370,6 +501,23 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
         return SCR_ERR_INVALID;
     }
     return SCR_OK;
+}
+
+int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
+{
+    char **words = malloc(((size_t)argc + 1) * sizeof *words);
+    int status;
+
+    *o = (struct scr_options){
+        .formats = SCR_FORMAT_TABLE, .seed = 1, .max_regress = 0.05, .timeout_s = 120};
+    if (words == NULL) {
+        snprintf(why, why_size, "out of memory");
+        return SCR_ERR_NO_MEMORY;
+    }
+    argc = take_gbench(argc, argv, o, words);
+    status = parse_words(argc, words, o, why, why_size);
+    free(words);
+    return status;
 }
 
 void scr_options_clear(struct scr_options *o)

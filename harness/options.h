@@ -3,17 +3,21 @@
 #define SCR_HARNESS_OPTIONS_H
 
 #include "axes.h"
+#include "faults.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { SCR_MAX_CASE_FILES = 16 };
+enum { SCR_MAX_CASE_FILES = 16, SCR_MAX_PEERS = 8, SCR_MAX_GBENCH_WORDS = 32 };
 
 enum scr_mode {
     SCR_MODE_SWEEP,
     SCR_MODE_CHECK,
     SCR_MODE_EVAL,
+    SCR_MODE_RESUME,
+    SCR_MODE_COMPARE,
+    SCR_MODE_PEAK,
     SCR_MODE_PLOT,
     SCR_MODE_LIST_DEVICES,
     SCR_MODE_HELP,
@@ -39,7 +43,20 @@ struct scr_options {
     const char *out; /* --out, or NULL */
     const char *eval_in, *eval_out;
     const char *plot_dir;
-    unsigned formats; /* of enum scr_format */
+    const char *resume_dir;
+    const char *compare_base, *compare_new;
+    double max_regress;               /* of --compare: a part, 0.05 */
+    bool warm;                        /* --cache warm */
+    double time_limit_s;              /* --time-limit: of sampling a plan; 0: the preset's */
+    double timeout_s;                 /* a step of a row that takes longer is given up */
+    const char *peers[SCR_MAX_PEERS]; /* --peer */
+    int n_peers;
+    const char *peer_kernel; /* --peer-kernel: of all kernels of the peers this one; or NULL */
+    const char *gbench[SCR_MAX_GBENCH_WORDS]; /* --benchmark_* */
+    int n_gbench;
+    const char *worker;       /* --worker: the backends to load, or NULL: this is no worker */
+    struct scr_faults faults; /* --inject */
+    unsigned formats;         /* of enum scr_format */
     uint64_t seed;
     double budget_s; /* 0: none */
     struct scr_axes axes;
@@ -55,6 +72,9 @@ void scr_options_clear(struct scr_options *o);
 
 /* "90", "90s", "5m", "1.5h" in seconds, > 0. */
 bool scr_parse_duration(const char *text, double *seconds);
+
+/* "5%" or "0.05" as a part, >= 0. */
+bool scr_parse_part(const char *text, double *part);
 
 void scr_options_help(FILE *f);
 

@@ -23,6 +23,7 @@ static const struct column {
     COLUMN(backend, TEXT),
     COLUMN(device, TEXT),
     COLUMN(device_name, TEXT),
+    COLUMN(on_cpu, FLAG),
     COLUMN(peer, TEXT),
     COLUMN(op, TEXT),
     COLUMN(kernel, TEXT),
@@ -179,6 +180,8 @@ void scr_row_init(struct scr_row *row, const struct scr_case *c)
     scr_workload_name(&c->spec.workload, row->workload, sizeof row->workload);
     if (c->spec.r > 0)
         row->r = c->spec.r;
+    if (c->spec.one_head)
+        row->trace_head = c->spec.trace_head;
     row->seed = c->spec.seed;
     scr_case_repro(c, "--sweep", row->repro, sizeof row->repro);
 }

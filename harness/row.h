@@ -31,7 +31,7 @@ struct scr_row {
     char status[16];
     char reason[200];
     char backend[16], device[32], device_name[128];
-    bool on_cpu;     /* of the device; no column */
+    bool on_cpu;     /* the device is the host's processors */
     char peer[40];   /* the program that ran it, "" this one */
     char op[12];     /* screening, or softmax: another operator */
     char kernel[32]; /* dense masked-dense tile-skip, or a name of the peer's */
@@ -80,7 +80,7 @@ struct scr_row {
     double vs_framework, vs_framework_lo, vs_framework_hi; /* peers of the same */
     char masked_params[120]; /* the baseline that was tuned for this shape */
     double t_masked_ns;      /* its time, sampled beside this row's */
-    double pct_ideal;        /* 100 tile_density t_masked / t */
+    double pct_ideal;        /* 100 (live tiles / tiles of masked-dense) t_masked / t */
     double flop;             /* executed */
     double bytes;            /* each input and output once */
     double flop_per_s;
@@ -109,7 +109,7 @@ json_t *scr_row_json(const struct scr_row *row);
 
 /*
  * The row that an object holds; columns it lacks are NaN or "", so that files of older versions
- * can be read. on_cpu is false. False where a column has a value of the wrong type or no status.
+ * can be read. False where a column has a value of the wrong type or no status.
  */
 bool scr_row_from_json(const json_t *object, struct scr_row *row);
 

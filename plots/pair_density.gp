@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Pair density against tile density, by tile size: how much of the sparsity is usable?
-# Columns: 1 pair density, 2 tile density, 3 tile, 4 workload.
+# Pair density against tile density, by tile size: how many dead pairs can tiles use?
+# Columns: 1 pair density, 2 tile density, 3 tile.
 # A tile with a live pair is live, so no point can lie below y = x.
 lo = x_min < y_min ? x_min : y_min
 lo = lo < 0.001 ? 10**floor(log10(lo)) : 0.001
@@ -26,7 +26,7 @@ positive(x) = x > 0 ? x : NaN
 set samples 500
 
 eval use_svg(name)
-plot (x >= lo && x <= 1) ? x : NaN with lines linewidth 1.5 linecolor rgb faint title 'y = x: all usable', \
+plot (x >= lo && x <= 1) ? x : NaN with lines linewidth 1.5 linecolor rgb faint title 'y = x: all dead pairs', \
      for [i = 1:n_series] data index i - 1 using (positive($1)):(positive($2)) with lines linewidth 1.6 linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (at($1)):(at($2)) with points pointtype shape(series_mark[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_colours] keyentry with lines linewidth 4 linecolor rgb colour(i) title colour_title[i], \

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sequence length against latency, all kernels: where do they cross?
-# Columns: 1 length, 2 median, 3 and 4 its interval (microseconds), 5 tile.
+# Columns: 1 length, 2 median, 3 and 4 its interval (microseconds), 5 tile, 6 doubts. Dashed: not this program's kernels.
 set logscale x 2
 length_text(n) = n >= 1048576 && n % 1048576 == 0 ? sprintf('%dM', n / 1048576) : n >= 1024 && n % 1024 == 0 ? sprintf('%dk', n / 1024) : sprintf('%d', n)
 set xrange [x_min / 1.25:x_max * 1.25]
@@ -20,11 +20,13 @@ do for [d = int(floor(log10(y_min / margin))):int(ceil(log10(y_max * margin)))] 
 }
 set xlabel 'sequence length (keys, tokens)' textcolor rgb ink
 
-shape(i) = 5 + 2 * ((colour_id[i] - 1) % 5)
+shape(i) = colour_id[i] <= 5 ? 5 + 2 * (colour_id[i] - 1) : 4 + 2 * ((colour_id[i] - 6) % 5)
+dash(i) = colour_id[i] <= 5 ? 1 : 2 + (colour_id[i] - 6) / 8
 
 eval use_svg(name)
-plot for [i = 1:n_series] data index i - 1 using 1:2 with lines linewidth 1.8 linecolor rgb colour(series_colour[i]), \
+plot for [i = 1:n_series] data index i - 1 using 1:2 with lines linewidth 1.8 dashtype dash(series_colour[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using 1:2:3:4 with yerrorbars pointtype shape(series_colour[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
-     for [i = 1:n_colours] keyentry with linespoints linewidth 1.8 pointtype shape(i) linecolor rgb colour(i) title colour_title[i]
+     for [i = 1:n_series] data index i - 1 using 1:(doubtful(6, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+     for [i = 1:n_colours] keyentry with linespoints linewidth 1.8 dashtype dash(i) pointtype shape(i) linecolor rgb colour(i) title colour_title[i]
 eval use_png(name)
 replot

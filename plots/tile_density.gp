@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tile density against speedup: where does skipping break even?
-# Columns: 1 tile density, 2 speedup, 3 and 4 its interval, 5 pair density, 6 time, 7 tile, 8 workload.
+# Columns: 1 tile density, 2 speedup, 3 and 4 its interval, 5 pair density, 6 time, 7 tile, 8 doubts.
 # A density of 0 has no place on a log axis: it is drawn in the grey strip at the left.
 x_left = x_min < 0.001 ? 10**floor(log10(x_min)) : 0.001
 x_edge = x_left / 10**(0.17 * decades(x_left, 1))
@@ -29,6 +29,7 @@ dash(m) = m == 1 ? 1 : 2
 shape(c, m) = 5 + 2 * ((c - 1) % 5) - (m == 1 ? 0 : 1)
 positive(x) = x > 0 ? x : NaN
 zero(x) = x > 0 ? NaN : x_zero
+at(x) = x > 0 ? x : x_zero
 set samples 500
 
 eval use_svg(name)
@@ -37,6 +38,7 @@ plot (x >= x_left && x <= 1) ? 1 / x : NaN with lines linewidth 1.5 dashtype 3 l
      for [i = 1:n_series] data index i - 1 using (positive($1)):2 with lines linewidth 1.8 dashtype dash(series_mark[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (positive($1)):2:3:4 with yerrorbars pointtype shape(series_colour[i], series_mark[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (zero($1)):2:3:4 with yerrorbars pointtype shape(series_colour[i], series_mark[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
+     for [i = 1:n_series] data index i - 1 using (at($1)):(doubtful(8, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
      for [i = 1:n_marks] keyentry with linespoints linewidth 1.8 dashtype dash(i) pointtype 7 - (i == 1 ? 0 : 1) linecolor rgb ink title mark_title[i], \
      for [i = 1:n_colours] keyentry with linespoints linewidth 1.8 pointtype shape(i, 1) linecolor rgb colour(i) title colour_title[i]
 eval use_png(name)

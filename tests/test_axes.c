@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "axes.h"
+#include "case.h"
 #include "options.h"
 
 #include <screening/error.h>
@@ -92,6 +93,86 @@ static void ends_are_two_workloads(void **state)
     free(s);
 }
 
+static void trace_heads(void **state)
+{
+    struct seen *s = points("workload=trace:f trace_head=all,each,0:6:+3 kernel=dense skip=none");
+    const int heads[] = {SCR_HEAD_ALL, SCR_HEAD_EACH, 0, 3, 6};
+
+    (void)state;
+    assert_int_equal(s->n, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(s->points[i].trace_head, heads[i]);
+    free(s);
+    s = points("kernel=dense skip=none");
+    assert_int_equal(s->points[0].trace_head, SCR_HEAD_ALL);
+    free(s);
+}
+
+/* The cases of a line of axes on the C kernels; `why` receives the line of a failure. */
+static int cases_of(const char *line, struct scr_case_list *l, char *why, size_t why_size)
+{
+    static const scr_device_info ref = {.id = "ref:0", .backend = "ref", .is_cpu = true};
+    const scr_device_info *devices[] = {&ref};
+    struct scr_axes axes = {0};
+    int status;
+
+    *l = (struct scr_case_list){0};
+    assert_int_equal(scr_axes_set_line(&axes, line, why, why_size), SCR_OK);
+    status = scr_case_list_add(l, &axes, devices, 1, 1, why, why_size);
+    scr_axes_clear(&axes);
+    return status;
+}
+
+/* A head is a case with data of its own, and its command names it. */
+static void a_trace_gives_a_case_a_head(void **state)
+{
+    const char *folder = getenv("SCR_TEST_DATA");
+    struct scr_case_list l;
+    char line[600], why[300] = "", name[SCR_CASE_TEXT], repro[2048];
+
+    (void)state;
+    assert_non_null(folder);
+    snprintf(line, sizeof line,
+             "workload=trace:%s/psi16_k16v64.safetensors trace_head=all,each kernel=masked-dense",
+             folder);
+    assert_int_equal(cases_of(line, &l, why, sizeof why), SCR_OK);
+    scr_case_list_sort(&l);
+    assert_int_equal(l.n, 5);
+    assert_int_equal(l.n_groups, 5);
+    for (int i = 0; i < 5; i++) {
+        const struct scr_case *c = &l.cases[i];
+        char word[30];
+
+        scr_case_name(c, name, sizeof name);
+        scr_case_repro(c, "--sweep", repro, sizeof repro);
+        assert_int_equal(c->spec.problem.heads_q, i == 0 ? 4 : 1);
+        assert_int_equal(c->spec.problem.len_q, 1024);
+        assert_int_equal(c->spec.one_head, i > 0);
+        if (i == 0) {
+            assert_null(strstr(name, "head="));
+            assert_null(strstr(repro, "trace_head"));
+            continue;
+        }
+        assert_int_equal(c->spec.trace_head, i - 1);
+        assert_int_equal(c->spec.problem.heads_kv, 1);
+        snprintf(word, sizeof word, " head=%d", i - 1);
+        assert_non_null(strstr(name, word));
+        snprintf(word, sizeof word, " -a trace_head=%d ", i - 1);
+        assert_non_null(strstr(repro, word));
+    }
+    scr_case_list_clear(&l);
+
+    snprintf(line, sizeof line,
+             "workload=trace:%s/psi16_k16v64.safetensors trace_head=4 kernel=dense", folder);
+    assert_int_equal(cases_of(line, &l, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "are 0 to 3"));
+    scr_case_list_clear(&l);
+    assert_int_equal(cases_of("workload=planted:0.1x64 trace_head=0", &l, why, sizeof why),
+                     SCR_ERR_INVALID);
+    assert_string_equal(why, "-a trace_head: workload planted:0.1x64 is not a trace");
+    scr_case_list_clear(&l);
+}
+
 static void tiles_and_params(void **state)
 {
     struct seen *s = points("tile=64x32,all,auto param=WG=64+VEC=2 kernel=dense skip=none");
@@ -146,6 +227,8 @@ static void bad_words_are_refused_by_name(void **state)
         {"r=nan", "> 0"},
         {"r=inf", "> 0"},
         {"window=-1", "> 0"},
+        {"trace_head=-1", "all (the layer as one case), each"},
+        {"trace_head=every", "all (the layer as one case), each"},
         {"window=nan", "> 0"},
         {"workload=planted:2", "planted"},
         {"causal=yes", "0 or 1"},
@@ -295,6 +378,8 @@ int main(void)
         cmocka_unit_test(ranges_are_expanded),
         cmocka_unit_test(products_and_defaults),
         cmocka_unit_test(ends_are_two_workloads),
+        cmocka_unit_test(trace_heads),
+        cmocka_unit_test(a_trace_gives_a_case_a_head),
         cmocka_unit_test(tiles_and_params),
         cmocka_unit_test(bad_words_are_refused_by_name),
         cmocka_unit_test(overrides_drop_what_follows),

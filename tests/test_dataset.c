@@ -11,6 +11,7 @@
 #include "dataset.h"
 #include "philox.h"
 #include "ref/convert.h"
+#include "ref/oracle.h"
 #include "safetensors.h"
 #include "truth.h"
 #include "workload.h"
@@ -388,6 +389,58 @@ static void shuffled_tokens(void **state)
     assert_true(after.tiles_live > after.tiles_admissible * 4 / 5);
     scr_dataset_destroy(&planted);
     scr_dataset_destroy(&shuffled);
+}
+
+/*
+ * What the two workloads say together: as many live pairs in each head, in many more tiles. Under a
+ * causal mask, which admits other pairs of the two, the pair density agrees on average.
+ */
+static void shuffled_separates_pairs_from_tiles(void **state)
+{
+    static const struct {
+        const char *workload;
+        double most_before, least_after; /* tile density at 16 x 16 */
+    } cases[] = {{"planted:0.02x64", 0.04, 0.85},
+                 {"planted:0.1x64", 0.15, 0.99},
+                 {"planted:0.05x16", 0.15, 0.95}};
+    enum { HEADS = 4, LEN = 1024 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int causal = 0; causal < 2; causal++) {
+            struct scr_dataset_spec spec = spec_of(cases[i].workload, HEADS, LEN, 16);
+            struct scr_dataset *planted, *shuffled;
+            struct scr_densities a, b;
+            struct scr_truth *before, *after;
+
+            spec.problem.causal = causal != 0;
+            planted = create(&spec, 2);
+            spec.workload.kind = SCR_WORKLOAD_SHUFFLED;
+            shuffled = create(&spec, 2);
+            assert_int_equal(scr_truth_create(planted, 2, 0, &before), SCR_OK);
+            assert_int_equal(scr_truth_create(shuffled, 2, 0, &after), SCR_OK);
+            for (size_t h = 0; h < HEADS && !causal; h++) {
+                scr_truth_head_densities(before, h, 16, 16, &a);
+                scr_truth_head_densities(after, h, 16, 16, &b);
+                assert_int_equal(a.pairs_live, b.pairs_live);
+                assert_int_equal(a.pairs_admissible, b.pairs_admissible);
+                assert_true(a.tiles_live < b.tiles_live);
+            }
+            scr_truth_densities(before, 16, 16, &a);
+            scr_truth_densities(after, 16, 16, &b);
+            assert_int_equal(a.pairs_admissible, b.pairs_admissible);
+            if (!causal)
+                assert_int_equal(a.pairs_live, b.pairs_live);
+            assert_true(fabs((double)a.pairs_live - (double)b.pairs_live) <
+                        0.2 * (double)a.pairs_live);
+            assert_true((double)a.tiles_live < cases[i].most_before * (double)a.tiles_admissible);
+            assert_true((double)b.tiles_live > cases[i].least_after * (double)b.tiles_admissible);
+            scr_truth_destroy(&before);
+            scr_truth_destroy(&after);
+            scr_dataset_destroy(&planted);
+            scr_dataset_destroy(&shuffled);
+        }
+    }
 }
 
 /* No place is favoured: where the first token of a head goes, over many heads. */
@@ -773,7 +826,12 @@ static void trace_slices(void **state)
     assert_int_equal(spec.problem.len_k, 1024);
     assert_int_equal(spec.problem.dk, 16);
     assert_int_equal(spec.problem.dv, 64);
-    whole = create(&spec, 2);
+    whole = create(&spec, 4);
+    part = create(&spec, 1);
+    assert_true(part->hash == whole->hash);
+    if (whole->hash != 0x3539c2ad3179ec91u)
+        fail_msg("0x%016llxu", (unsigned long long)whole->hash);
+    scr_dataset_destroy(&part);
     assert_true(whole->w[3] > 9868 && whole->w[3] < 9869);
     found = densities(whole, 64);
     assert_true(found.pairs_live > 0 && found.pairs_live < found.pairs_admissible);
@@ -803,6 +861,149 @@ static void trace_slices(void **state)
     assert_int_equal(spec.problem.heads_q, 3);
     assert_int_equal(spec.problem.len_q, 1000);
     assert_int_equal(spec.problem.dk, 64);
+}
+
+enum { LAYER_BATCH = 2, LAYER_Q = 4, LAYER_KV = 2, LAYER_LEN = 70, LAYER_DK = 16, LAYER_DV = 16 };
+
+/* A layer with grouped heads, its r and w by head, as a trace file. */
+static struct scr_dataset_spec write_layer(const char *path)
+{
+    struct scr_dataset_spec spec = spec_of("planted:0.2x8", LAYER_Q, LAYER_LEN, LAYER_DK);
+    float r[LAYER_Q] = {4, 8, 16, 2}, w[LAYER_Q] = {9, INFINITY, 33, 50};
+    struct scr_dataset *d;
+    char why[160] = "";
+
+    spec.problem.batch = LAYER_BATCH;
+    spec.problem.heads_kv = LAYER_KV;
+    d = create(&spec, 1);
+    {
+        const struct scr_tensor tensors[] = {
+            {"q", SCR_F32, 4, {LAYER_BATCH, LAYER_Q, LAYER_LEN, LAYER_DK}, d->q_bytes, d->q},
+            {"k", SCR_F32, 4, {LAYER_BATCH, LAYER_KV, LAYER_LEN, LAYER_DK}, d->k_bytes, d->k},
+            {"v", SCR_F32, 4, {LAYER_BATCH, LAYER_KV, LAYER_LEN, LAYER_DV}, d->v_bytes, d->v},
+            {"r", SCR_F32, 1, {LAYER_Q}, sizeof r, r},
+            {"w", SCR_F32, 1, {LAYER_Q}, sizeof w, w},
+        };
+
+        if (scr_safetensors_write(path, tensors, 5, why, sizeof why) != SCR_OK)
+            fail_msg("%s", why);
+    }
+    scr_dataset_destroy(&d);
+    spec.workload.kind = SCR_WORKLOAD_TRACE;
+    strcpy(spec.workload.path, path);
+    assert_int_equal(scr_dataset_shape(&spec.workload, 0, &spec.problem, why, sizeof why), SCR_OK);
+    return spec;
+}
+
+static double *as_double(const void *f32, size_t bytes)
+{
+    size_t n = bytes / sizeof(float);
+    double *out = malloc(n * sizeof *out);
+
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = ((const float *)f32)[i];
+    return out;
+}
+
+/* The float64 output of a dataset with one head, into its place in the layer's. */
+static void compute_head(const struct scr_dataset *d, int head, float *layer)
+{
+    enum { N = LAYER_LEN * LAYER_DV };
+    double *q = as_double(d->q, d->q_bytes), *k = as_double(d->k, d->k_bytes);
+    double *v = as_double(d->v, d->v_bytes), o[N];
+    struct scr_oracle_input in = {
+        .problem = &d->spec.problem, .q = q, .k = k, .v = v, .r = d->r, .w = d->w};
+
+    for (int b = 0; b < LAYER_BATCH; b++) {
+        struct scr_oracle_stats stats = {0};
+
+        scr_oracle_rows(&in, b, 0, 0, LAYER_LEN, o, NULL, &stats, NULL);
+        for (int i = 0; i < N; i++)
+            layer[(b * LAYER_Q + head) * N + i] = (float)o[i];
+    }
+    free(q);
+    free(k);
+    free(v);
+}
+
+static void assert_slice(const void *part, const void *whole, size_t bytes, int heads, int head)
+{
+    for (size_t b = 0; b < LAYER_BATCH; b++)
+        assert_memory_equal((const char *)part + b * bytes,
+                            (const char *)whole + (b * (size_t)heads + (size_t)head) * bytes,
+                            bytes);
+}
+
+/* Head by head a trace is the layer: its bytes, densities and outputs. */
+static void trace_heads_make_the_layer(void **state)
+{
+    char path[] = "/tmp/scr-test-XXXXXX", why[160] = "";
+    int fd = mkstemp(path);
+    struct scr_dataset_spec spec = write_layer(path);
+    float *o = malloc(LAYER_BATCH * LAYER_Q * LAYER_LEN * LAYER_DV * sizeof *o);
+    struct scr_densities sum = {0}, all;
+    struct scr_dataset *whole = create(&spec, 2), *none;
+    struct scr_verdict verdict;
+    struct scr_truth *truth;
+    uint64_t hashes[LAYER_Q];
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_non_null(o);
+    spec.one_head = true;
+    spec.problem.heads_q = spec.problem.heads_kv = 1;
+    for (int h = 0; h < LAYER_Q; h++) {
+        struct scr_densities of_head;
+        struct scr_dataset *d;
+
+        spec.trace_head = h;
+        d = create(&spec, 1);
+        assert_slice(d->q, whole->q, LAYER_LEN * LAYER_DK * 4, LAYER_Q, h);
+        assert_slice(d->k, whole->k, LAYER_LEN * LAYER_DK * 4, LAYER_KV, h / 2);
+        assert_slice(d->v, whole->v, LAYER_LEN * LAYER_DV * 4, LAYER_KV, h / 2);
+        assert_true(d->r[0] == whole->r[h] && d->w[0] == whole->w[h]);
+        hashes[h] = d->hash;
+        assert_true(d->hash != whole->hash);
+        for (int other = 0; other < h; other++)
+            assert_true(hashes[other] != d->hash);
+        of_head = densities(d, 16);
+        assert_true(of_head.pairs_live > 0);
+        sum.pairs_admissible += of_head.pairs_admissible;
+        sum.pairs_live += of_head.pairs_live;
+        sum.pairs_near_tau += of_head.pairs_near_tau;
+        sum.tiles_admissible += of_head.tiles_admissible;
+        sum.tiles_live += of_head.tiles_live;
+        compute_head(d, h, o);
+        scr_dataset_destroy(&d);
+    }
+    all = densities(whole, 16);
+    assert_int_equal(sum.pairs_admissible, all.pairs_admissible);
+    assert_int_equal(sum.pairs_live, all.pairs_live);
+    assert_int_equal(sum.pairs_near_tau, all.pairs_near_tau);
+    assert_int_equal(sum.tiles_admissible, all.tiles_admissible);
+    assert_int_equal(sum.tiles_live, all.tiles_live);
+    assert_int_equal(scr_truth_create(whole, 2, UINT64_MAX, &truth), SCR_OK);
+    scr_truth_judge(truth, o, &verdict);
+    if (!verdict.pass)
+        fail_msg("%s", verdict.reason);
+    scr_truth_destroy(&truth);
+
+    /* Initial windows are those of the head's place in the layer. */
+    spec.window.kind = SCR_WINDOW_INIT;
+    none = create(&spec, 1);
+    assert_true(none->w[0] == scr_window_init(LAYER_Q - 1, LAYER_Q));
+    scr_dataset_destroy(&none);
+    spec.trace_head = LAYER_Q;
+    assert_int_equal(scr_dataset_create(&spec, 1, &none, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "no head 4; its heads are 0 to 3"));
+    spec.workload.kind = SCR_WORKLOAD_IID;
+    assert_int_equal(scr_dataset_create(&spec, 1, &none, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "only a trace has heads"));
+    scr_dataset_destroy(&whole);
+    unlink(path);
+    free(o);
 }
 
 /* A small trace in memory that tests spoil in one place each. */
@@ -960,26 +1161,17 @@ static void narrowing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox),
-        cmocka_unit_test(workload_notation),
-        cmocka_unit_test(window_notation),
-        cmocka_unit_test(iid_distribution),
-        cmocka_unit_test(planted_density),
-        cmocka_unit_test(planted_runs),
-        cmocka_unit_test(shuffled_tokens),
-        cmocka_unit_test(shuffled_evenly),
-        cmocka_unit_test(shuffled_and_skewed_density),
-        cmocka_unit_test(skewed_rows),
-        cmocka_unit_test(ends_and_window),
-        cmocka_unit_test(refused_specs),
-        cmocka_unit_test(init_windows),
-        cmocka_unit_test(key_lengths),
-        cmocka_unit_test(missing_keys),
-        cmocka_unit_test(same_bytes),
-        cmocka_unit_test(hash_sees_every_byte),
-        cmocka_unit_test(trace_slices),
-        cmocka_unit_test(bad_traces),
-        cmocka_unit_test(narrowing),
+        cmocka_unit_test(philox),          cmocka_unit_test(workload_notation),
+        cmocka_unit_test(window_notation), cmocka_unit_test(iid_distribution),
+        cmocka_unit_test(planted_density), cmocka_unit_test(planted_runs),
+        cmocka_unit_test(shuffled_tokens), cmocka_unit_test(shuffled_separates_pairs_from_tiles),
+        cmocka_unit_test(shuffled_evenly), cmocka_unit_test(shuffled_and_skewed_density),
+        cmocka_unit_test(skewed_rows),     cmocka_unit_test(ends_and_window),
+        cmocka_unit_test(refused_specs),   cmocka_unit_test(init_windows),
+        cmocka_unit_test(key_lengths),     cmocka_unit_test(missing_keys),
+        cmocka_unit_test(same_bytes),      cmocka_unit_test(hash_sees_every_byte),
+        cmocka_unit_test(trace_slices),    cmocka_unit_test(trace_heads_make_the_layer),
+        cmocka_unit_test(bad_traces),      cmocka_unit_test(narrowing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

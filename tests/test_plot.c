@@ -38,8 +38,11 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"tile_density-cuda_0", "tile_density-ref_0", "pair_density",
-                                        "seq_latency-cuda_0", "seq_latency-ref_0"};
+    static const char *const names[] = {
+        "tile_density-cuda_0", "tile_density-ref_0", "pair_density",
+        "seq_latency-cuda_0",  "seq_latency-ref_0",  "tile_heat-cuda_0",
+        "roofline-cuda_0",     "time_parts-cuda_0",  "trace_heads-cuda_0",
+    };
     static const char *const exts[] = {"dat", "gp", "svg", "png"};
     struct fixture *t = *state;
     char path[256];
@@ -53,21 +56,28 @@ static int tear_down(void **state)
     rmdir(path);
     snprintf(path, sizeof path, "%s/rows.jsonl", t->dir);
     unlink(path);
+    snprintf(path, sizeof path, "%s/run.json", t->dir);
+    unlink(path);
     rmdir(t->dir);
     free(t);
     return 0;
 }
 
-static void write_rows(const struct fixture *t, const char *text)
+static void write_file(const struct fixture *t, const char *name, const char *text)
 {
     char path[128];
     FILE *f;
 
-    snprintf(path, sizeof path, "%s/rows.jsonl", t->dir);
+    snprintf(path, sizeof path, "%s/%s", t->dir, name);
     f = fopen(path, "w");
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
+}
+
+static void write_rows(const struct fixture *t, const char *text)
+{
+    write_file(t, "rows.jsonl", text);
 }
 
 /* One row; `extra` comes last and so replaces what stands before it. */
@@ -81,7 +91,8 @@ static char *add_row(char *at, const char *extra)
                         "\"window\":\"inf\",\"workload\":\"planted:0.1x64\",\"t_median_ns\":2000,"
                         "\"t_ci_lo_ns\":1900,\"t_ci_hi_ns\":2100,\"pairs_admissible\":1000,"
                         "\"pairs_live\":100,\"tiles_admissible\":100,\"tiles_live\":20,"
-                        "\"speedup_vs_masked\":2.5%s}\n",
+                        "\"speedup_vs_masked\":2.5,\"speedup_vs_masked_lo\":2.4,"
+                        "\"speedup_vs_masked_hi\":2.6,\"rel_err\":1e-4%s}\n",
                         extra);
 }
 
@@ -146,15 +157,15 @@ static void test_writes_all(void **state)
     write_rows(t, rows);
     status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
     assert_int_equal(t->summary.n_drawn, 5);
-    assert_int_equal(t->summary.n_left_out, 0);
+    assert_int_equal(t->summary.n_left_out, 8);
     assert_string_equal(t->summary.drawn[0], "tile_density-cuda_0");
     assert_plot_has(t, "tile_density-cuda_0.dat",
                     "# planted, runs of 64, skip=tile\n"
                     "# tile_density\tspeedup_vs_masked\tlo\thi\tpair_density\tt_median_ns\ttile\t"
-                    "workload\n"
-                    "0.2\t2.5\t2.38095\t2.63158\t0.1\t2000\t64x64\tplanted:0.1x64\n");
+                    "doubts\tworkload\n"
+                    "0.2\t2.5\t2.4\t2.6\t0.1\t2000\t64x64\t-\tplanted:0.1x64\n");
     assert_plot_has(t, "tile_density-cuda_0.dat", "\n0\t2.5\t");
-    assert_plot_has(t, "seq_latency-ref_0.dat", "\n1024\t2\t2\t2\t64x64\tplanted:0.1x64\n");
+    assert_plot_has(t, "seq_latency-ref_0.dat", "\n1024\t2\t2\t2\t64x64\t-\tplanted:0.1x64\n");
     if (status == SCR_ERR_NOT_FOUND) {
         print_message("gnuplot is not installed\n");
         skip();
@@ -220,7 +231,7 @@ static void test_torn_and_malformed_lines(void **state)
     strcpy(at, "[1]\n");
     write_rows(t, rows);
     assert_int_equal(scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why), SCR_ERR_INVALID);
-    assert_non_null(strstr(t->why, "rows.jsonl:2: not a JSON object"));
+    assert_non_null(strstr(t->why, "rows.jsonl:2: not a row"));
 }
 
 static void test_nothing_to_draw(void **state)
@@ -232,8 +243,10 @@ static void test_nothing_to_draw(void **state)
     write_rows(t, "");
     assert_int_equal(scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why), SCR_OK);
     assert_int_equal(t->summary.n_drawn, 0);
-    assert_int_equal(t->summary.n_left_out, 3);
-    assert_string_equal(t->summary.left_out[1], "pair_density: no row to draw");
+    assert_int_equal(t->summary.n_left_out, 7);
+    assert_string_equal(t->summary.left_out[3],
+                        "tile_heat-unknown: needs three rows that differ in tile alone, as of "
+                        "-a tile=all");
 }
 
 static void test_without_gnuplot(void **state)
@@ -257,6 +270,157 @@ static void test_without_gnuplot(void **state)
     assert_plot_has(t, "seq_latency-cuda_0.gp", "name = 'seq_latency-cuda_0'\n");
 }
 
+/* Draws, and passes on what gnuplot says of the scripts where it is installed. */
+static void plot_all(struct fixture *t)
+{
+    int status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
+
+    if (status != SCR_OK && status != SCR_ERR_NOT_FOUND)
+        fail_msg("%d: %s", status, t->why);
+}
+
+static void test_doubtful_points_say_so(void **state)
+{
+    struct fixture *t = *state;
+    char rows[8192], *at = rows;
+
+    at = add_row(at, ",\"flags\":\"events-missing\"");
+    at = add_row(at, ",\"workload\":\"planted:0.2x64\",\"flags\":\"events-missing,throttled\"");
+    at = add_row(at, ",\"workload\":\"planted:0.3x64\",\"flags\":\"apart\",\"rel_err\":null");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "tile_density-cuda_0.dat", "\t-\tplanted:0.1x64\n");
+    assert_plot_has(t, "tile_density-cuda_0.dat", "\tthrottled\tplanted:0.2x64\n");
+    assert_plot_has(t, "tile_density-cuda_0.dat", "\tapart,unverified\tplanted:0.3x64\n");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "care: throttled, apart, unverified.");
+    /* An interval without the other end is none. */
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "nan");
+}
+
+static void test_warm_and_cold_do_not_mix(void **state)
+{
+    struct fixture *t = *state;
+    char rows[8192], *at = rows;
+
+    at = add_row(at, ",\"cache\":\"cold\"");
+    at = add_row(at, ",\"cache\":\"cold\",\"workload\":\"planted:0.2x64\"");
+    at = add_row(at, ",\"cache\":\"warm\",\"speedup_vs_masked\":9.5");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t9.5\t");
+    assert_plot_has(t, "tile_density-cuda_0.gp", ", cold cache'");
+}
+
+static void test_peers_are_lines_of_their_own(void **state)
+{
+    struct fixture *t = *state;
+    char rows[8192], *at = rows;
+
+    at = add_row(at, "");
+    at = add_row(at,
+                 ",\"peer\":\"torch\",\"op\":\"softmax\",\"kernel\":\"sdpa-flash\",\"skip\":\"\","
+                 "\"tile_q\":null,\"t_median_ns\":700,\"t_ci_lo_ns\":690,\"t_ci_hi_ns\":710");
+    /* A peer may call its kernel as we do. */
+    at = add_row(at, ",\"peer\":\"torch\",\"speedup_vs_masked\":7.5,\"t_median_ns\":100");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "seq_latency-cuda_0.dat", "# sdpa-flash (softmax)\n");
+    assert_plot_has(t, "seq_latency-cuda_0.dat", "# tile-skip (torch)\n");
+    assert_plot_has(t, "seq_latency-cuda_0.dat", "# tile-skip, skip=tile\n");
+    assert_plot_has(t, "seq_latency-cuda_0.gp", "softmax: another operator.");
+    assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t7.5\t");
+}
+
+static void test_tiles_make_a_map(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], *at = rows;
+
+    at = add_row(at, ",\"t_median_ns\":3000,\"tile_q\":16");
+    at = add_row(at, ",\"t_median_ns\":2500,\"tile_q\":32");
+    at = add_row(at, "");
+    /* The same tile with other parameters: the fastest counts. */
+    at = add_row(at, ",\"params\":\"TILE_Q=64 WG=8\",\"t_median_ns\":1950");
+    at = add_row(at, ",\"tile_k\":32,\"seq_q\":512,\"seq_k\":512");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "tile_heat-cuda_0.dat", "\n64\t64\t1.95\t");
+    assert_plot_has(t, "tile_heat-cuda_0.dat", "\n16\t64\t3\t");
+    assert_plot_lacks(t, "tile_heat-cuda_0.dat", "\n64\t64\t2\t");
+    assert_plot_lacks(t, "tile_heat-cuda_0.dat", "\n64\t32\t");
+}
+
+static void test_roofline_needs_ceilings(void **state)
+{
+    static const char flop[] =
+        ",\"flop\":2e6,\"bytes\":1e4,\"flop_per_s\":1e12,\"pct_roofline\":50,\"bound\":\"compute\"";
+    struct fixture *t = *state;
+    char rows[4096];
+
+    add_row(rows, flop);
+    write_rows(t, rows);
+    plot_data(t);
+    assert_null(read_plot(t, "roofline-cuda_0.gp"));
+    write_file(t, "run.json",
+               "{\"peaks\":{\"cuda:0\":{\"f16_flop_per_s\":null,\"bandwidth_bytes_per_s\":null}}}");
+    plot_data(t);
+    assert_null(read_plot(t, "roofline-cuda_0.gp"));
+    write_file(t, "run.json",
+               "{\"peaks\":{\"cuda:0\":{\"f32_flop_per_s\":1e12,"
+               "\"f16_flop_per_s\":2e12,\"bandwidth_bytes_per_s\":null}}}");
+    plot_all(t);
+    assert_plot_has(t, "roofline-cuda_0.gp", "peak_flop = 2e+12; peak_bytes = 0 ");
+    assert_plot_has(t, "roofline-cuda_0.dat", "\n200\t1e+12\t9.52381e+11\t1.05263e+12\t50\t");
+}
+
+static void test_parts_of_the_time(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], *at = rows;
+
+    at = add_row(at, ",\"t_floor_ns\":100");
+    at = add_row(at, ",\"t_floor_ns\":100,\"workload\":\"planted:0.2x64\",\"tiles_live\":40,"
+                     "\"t_median_ns\":2400");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_null(read_plot(t, "time_parts-cuda_0.dat"));
+    /* Of another tile, warm, or without its floor: not the same program. */
+    at = add_row(at, ",\"t_floor_ns\":100,\"workload\":\"ends:0\",\"tiles_live\":0,\"tile_q\":32");
+    at = add_row(at, ",\"t_floor_ns\":100,\"workload\":\"ends:0\",\"tiles_live\":0,"
+                     "\"cache\":\"warm\"");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_null(read_plot(t, "time_parts-cuda_0.dat"));
+    at = add_row(at, ",\"t_floor_ns\":100,\"workload\":\"ends:0\",\"tiles_live\":0,"
+                     "\"t_median_ns\":1500");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.2\t2\t1.9\t2.1\t0.1\t1.4\t0.5\t-\t");
+    assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.4\t2.4\t1.9\t2.4\t0.1\t1.4\t0.9\t-\t");
+}
+
+static void test_heads_of_a_trace(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], *at = rows;
+
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":0,\"window\":\"9\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":1,\"window\":\"inf\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":2,\"window\":\"own\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"window\":\"auto\"");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "trace_heads-cuda_0.dat", "\n0.2\t2\t1.9\t2.1\t9\t0.1\t0\t64x64\t-\t");
+    assert_plot_has(t, "trace_heads-cuda_0.dat", "\tinf\t0.1\t1\t");
+    assert_plot_has(t, "trace_heads-cuda_0.dat", "\tnan\t0.1\t2\t");
+    /* Without any window there is one panel. */
+    at = rows;
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":0,\"window\":\"own\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":1,\"window\":\"own\"");
+    write_rows(t, rows);
+    plot_all(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +429,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_and_malformed_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_to_draw, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_gnuplot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_doubtful_points_say_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_warm_and_cold_do_not_mix, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_peers_are_lines_of_their_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tiles_make_a_map, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_roofline_needs_ceilings, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_parts_of_the_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_heads_of_a_trace, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

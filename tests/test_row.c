@@ -197,6 +197,8 @@ static struct scr_row measured(const char *skip, double density, double speedup)
     snprintf(row.workload, sizeof row.workload, "planted:%gx64", density);
     row.tile_density = density;
     row.speedup_vs_masked = speedup;
+    row.speedup_vs_masked_lo = speedup * 0.98;
+    row.speedup_vs_masked_hi = speedup * 1.02;
     row.r = 16;
     snprintf(row.data_hash, sizeof row.data_hash, "%g", density);
     row.t_median_ns = 1000 / speedup;
@@ -211,7 +213,7 @@ static struct scr_row masked(double density)
     struct scr_row row = measured("none", density, 1);
 
     strcpy(row.kernel, "masked-dense");
-    row.speedup_vs_masked = NAN;
+    row.speedup_vs_masked = row.speedup_vs_masked_lo = row.speedup_vs_masked_hi = NAN;
     return row;
 }
 
@@ -219,42 +221,33 @@ static void few_samples(struct scr_row *row)
 {
     row->n_samples = 5;
     row->t_ci_lo_ns = row->t_ci_hi_ns = NAN;
+    row->speedup_vs_masked_lo = row->speedup_vs_masked_hi = NAN;
 }
 
 static void outcomes_of_a_row(void **state)
 {
-    struct scr_row rows[] = {masked(0.5), measured("tile", 0.5, 1)};
     const struct {
         double speedup;
         enum scr_outcome outcome;
-    } table[] = {{1.5, SCR_OUTCOME_WINS},
-                 {1.035, SCR_OUTCOME_WINS},
-                 {1.025, SCR_OUTCOME_NO_DIFFERENCE},
-                 {1, SCR_OUTCOME_NO_DIFFERENCE},
-                 {0.975, SCR_OUTCOME_NO_DIFFERENCE},
-                 {0.965, SCR_OUTCOME_LOSES},
+    } table[] = {{1.5, SCR_OUTCOME_WINS},        {1.03, SCR_OUTCOME_WINS},
+                 {1.01, SCR_OUTCOME_UNDECIDED},  {1, SCR_OUTCOME_UNDECIDED},
+                 {0.985, SCR_OUTCOME_UNDECIDED}, {0.97, SCR_OUTCOME_LOSES},
                  {0.5, SCR_OUTCOME_LOSES}};
+    struct scr_row row;
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        rows[1] = measured("tile", 0.5, table[i].speedup);
-        assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), table[i].outcome);
+        row = measured("tile", 0.5, table[i].speedup);
+        assert_int_equal(scr_row_outcome(&row), table[i].outcome);
     }
-    /* Apart in the median, but the intervals meet. */
-    rows[1] = measured("tile", 0.5, 1.2);
-    rows[1].t_ci_hi_ns = rows[0].t_ci_lo_ns + 1;
-    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_NO_DIFFERENCE);
-    rows[1] = measured("tile", 0.5, 0.8);
-    rows[1].t_ci_lo_ns = rows[0].t_ci_hi_ns - 1;
-    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_NO_DIFFERENCE);
-    /* Without an interval nothing is won or lost, on either side. */
-    rows[1] = measured("tile", 0.5, 9);
-    few_samples(&rows[1]);
-    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
-    rows[1] = measured("tile", 0.5, 0.1);
-    few_samples(&rows[0]);
-    assert_int_equal(scr_row_outcome(rows, 2, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
-    assert_int_equal(scr_row_outcome(rows + 1, 1, &rows[1]), SCR_OUTCOME_FEW_SAMPLES);
+    /* Far from 1 in the median, but the interval holds it. */
+    row = measured("tile", 0.5, 1.4);
+    row.speedup_vs_masked_lo = 0.99;
+    assert_int_equal(scr_row_outcome(&row), SCR_OUTCOME_UNDECIDED);
+    /* Without an interval nothing is won or lost. */
+    row = measured("tile", 0.5, 9);
+    few_samples(&row);
+    assert_int_equal(scr_row_outcome(&row), SCR_OUTCOME_NO_INTERVAL);
 }
 
 /* Fails unless the verdict on the rows contains `said`. */
@@ -281,6 +274,7 @@ static void verdict_is_what_the_rows_say(void **state)
     (void)state;
     expect_verdict(rows, 0, "no row was measured");
     expect_verdict(rows, N, "beats masked-dense from tile density 0.4 down; at 0.1 it is 4.00x");
+    expect_verdict(rows, N, "4.00x (3.92-4.08); skipping breaks even between 0.4 and 0.6 (ref:0");
     expect_verdict(rows, N, "(ref:0 C, f32, dk 16, dv 64, tile 32x64, seq 64)");
     /* The better way to skip is what counts. */
     rows[1] = measured("slice", 0.6, 1.2);
@@ -303,7 +297,7 @@ static void verdict_is_what_the_rows_say(void **state)
     expect_verdict(rows, N, "it loses on 2 of 3 data sets");
     rows[0] = measured("tile", 0.6, 1.0);
     rows[2] = measured("tile", 0.4, 1.0);
-    expect_verdict(rows, N, "no difference can be told: the intervals meet");
+    expect_verdict(rows, N, "no difference can be told: the intervals hold 1");
     scr_row_status(&rows[1], "wrong", "differs from skip = none");
     expect_verdict(rows, N, "1 row WRONG, the first: differs from skip = none\n  harness --sweep");
 }
@@ -317,7 +311,7 @@ static void verdict_without_evidence(void **state)
     expect_verdict(rows + 1, 3, "tile density 0.1 (4.00x), the only one measured");
     for (int i = 0; i < 4; i++)
         few_samples(&rows[i]);
-    expect_verdict(rows, 4, "no difference can be told: too few samples");
+    expect_verdict(rows, 4, "no difference can be told: no interval of the ratio");
     /* Where every tile is alive nothing was won by skipping. */
     rows[0] = measured("tile", 1, 2);
     rows[1] = masked(1);
@@ -335,6 +329,46 @@ static void verdict_without_evidence(void **state)
     }
     expect_verdict(rows, 2, "tile density 0.1 (2.00x), the only one measured");
     expect_verdict(rows, 2, "the trace's own windows");
+}
+
+static void verdict_says_how_it_was_timed(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.2, 3), measured("tile", 0.1, 4), masked(0.2),
+                             masked(0.1)};
+    char lines[4096];
+
+    (void)state;
+    assert_int_equal(scr_verdict(rows, 4, lines, sizeof lines), 0);
+    assert_null(strstr(lines, "care"));
+    assert_null(strstr(lines, "warm"));
+    scr_row_flag(&rows[0], "events-missing");
+    scr_row_flag(&rows[0], "throttled");
+    scr_row_flag(&rows[1], "near-floor");
+    scr_row_flag(&rows[2], "throttled");
+    expect_verdict(
+        rows, 4,
+        "\nTo be taken with care, of 4 timed rows: 2 with the clock held down, 1 shorter "
+        "than three empty kernels.");
+    strcpy(rows[0].cache, "warm");
+    expect_verdict(rows, 4, "\n1 of 4 rows were timed with warm caches.");
+    for (int i = 1; i < 4; i++)
+        strcpy(rows[i].cache, "warm");
+    expect_verdict(rows, 4, "\nAll times are of warm caches.");
+}
+
+static void verdict_keeps_other_programs_out(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.2, 3), measured("tile", 0.1, 9), masked(0.2),
+                             masked(0.1)};
+
+    (void)state;
+    strcpy(rows[1].peer, "torch");
+    expect_verdict(rows, 4,
+                   "beats masked-dense at tile density 0.2 (3.00x), the only one measured");
+    strcpy(rows[1].op, "softmax");
+    strcpy(rows[1].kernel, "sdpa-flash");
+    expect_verdict(rows, 4,
+                   "\nAnother operator, softmax attention: sdpa-flash; no verdict rests on it.");
 }
 
 static void verdict_of_comparable_rows_only(void **state)
@@ -434,6 +468,42 @@ static void a_time_of_few_samples_is_marked(void **state)
     free(text);
 }
 
+static void a_table_tells_what_was_measured(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.6, 1.01), measured("tile", 0.4, 2.5),
+                             measured("slice", 0.4, 2)};
+    char *text;
+    size_t size;
+    FILE *f;
+
+    (void)state;
+    rows[0].qk_executed = 1;
+    rows[0].pv_executed = 0.625;
+    rows[1].pct_ideal = 99.6;
+    rows[1].pct_roofline = 41.25;
+    scr_row_flag(&rows[1], "near-floor");
+    few_samples(&rows[2]);
+    text = table_text(rows, 3);
+    assert_non_null(strstr(text, "no difference"));
+    assert_non_null(strstr(text, "2.50 2.45-2.55"));
+    assert_non_null(strstr(text, "~2.00"));
+    assert_non_null(strstr(text, "100/62.5"));
+    assert_non_null(strstr(text, "\nFlags: F near-floor\n"));
+    free(text);
+    strcpy(rows[2].op, "softmax");
+    text = table_text(rows, 3);
+    assert_non_null(strstr(text, "tile-skip slice (softmax)"));
+    free(text);
+    f = open_memstream(&text, &size);
+    snprintf(rows[0].masked_params, sizeof rows[0].masked_params, "A=1 <&>");
+    assert_int_equal(scr_table_print_results(rows, 3, SCR_TABLE_HTML, f), 0);
+    fclose(f);
+    assert_non_null(strstr(text, "<td>near-floor</td>"));
+    assert_non_null(strstr(text, "<td>A=1 &lt;&amp;&gt;</td>"));
+    assert_null(strstr(text, "Flags:"));
+    free(text);
+}
+
 static void text_is_wrapped_at_blanks(void **state)
 {
     char text[600] = "first", *out;
@@ -471,10 +541,13 @@ int main(void)
         cmocka_unit_test(outcomes_of_a_row),
         cmocka_unit_test(verdict_is_what_the_rows_say),
         cmocka_unit_test(verdict_without_evidence),
+        cmocka_unit_test(verdict_says_how_it_was_timed),
+        cmocka_unit_test(verdict_keeps_other_programs_out),
         cmocka_unit_test(verdict_of_comparable_rows_only),
         cmocka_unit_test(tables_fit),
         cmocka_unit_test(rows_without_a_result_are_counted),
         cmocka_unit_test(a_time_of_few_samples_is_marked),
+        cmocka_unit_test(a_table_tells_what_was_measured),
         cmocka_unit_test(text_is_wrapped_at_blanks),
     };
 

@@ -29,6 +29,8 @@ static int check_spec(const struct scr_dataset_spec *s, char *why, size_t why_si
             reason = "the window must be above 0";
         else if (s->workload.kind == SCR_WORKLOAD_ENDS && s->workload.density < 0)
             reason = "ends is two workloads: ends:0 and ends:1";
+        else if (s->one_head && s->workload.kind != SCR_WORKLOAD_TRACE)
+            reason = "only a trace has heads of its own to choose from";
         else if (s->workload.kind == SCR_WORKLOAD_ENDS && s->workload.density == 0 && s->r != 0 &&
                  s->r < 0.55)
             reason = "ends:0 needs r of at least 0.55: with r up to 0.5 every pair is alive";
@@ -53,17 +55,17 @@ void scr_dataset_settle(struct scr_dataset_spec *s)
         s->window.kind = SCR_WINDOW_INF;
 }
 
-/* w of every head. Not called where a trace's windows stay. */
-static void set_windows(struct scr_dataset *d)
+/* w of every head, of `heads` in the layer. Not called where a trace's windows stay. */
+static void set_windows(struct scr_dataset *d, int heads)
 {
     struct scr_window window = d->spec.window;
-    int heads = d->spec.problem.heads_q;
+    int first = d->spec.one_head ? d->spec.trace_head : 0;
 
-    for (int h = 0; h < heads; h++) {
+    for (int h = 0; h < d->spec.problem.heads_q; h++) {
         if (window.kind == SCR_WINDOW_VALUE)
             d->w[h] = (float)window.value;
         else if (window.kind == SCR_WINDOW_INIT)
-            d->w[h] = scr_window_init(h, heads);
+            d->w[h] = scr_window_init(first + h, heads);
         else
             d->w[h] = INFINITY;
     }
@@ -163,6 +165,7 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
                        char *why, size_t why_size)
 {
     bool is_trace = spec->workload.kind == SCR_WORKLOAD_TRACE;
+    int heads = spec->problem.heads_q;
     struct scr_dataset *d;
     int status;
 
@@ -177,8 +180,8 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
     scr_dataset_settle(&d->spec);
     status = allocate(d);
     if (status == SCR_OK)
-        status =
-            is_trace ? scr_trace_load(d, why, why_size) : scr_workload_draw(d, d->spec.r, threads);
+        status = is_trace ? scr_trace_load(d, &heads, why, why_size)
+                          : scr_workload_draw(d, d->spec.r, threads);
     if (status != SCR_OK) {
         scr_dataset_destroy(&d);
         return status;
@@ -186,7 +189,7 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
     for (int h = 0; h < spec->problem.heads_q && (!is_trace || spec->r != 0); h++)
         d->r[h] = (float)d->spec.r;
     if (!is_trace || spec->window.kind != SCR_WINDOW_AUTO)
-        set_windows(d);
+        set_windows(d, heads);
     if (d->kv_len != NULL) {
         set_kv_len(d);
         spoil_missing_keys(d);

@@ -49,8 +49,9 @@ int scr_trace_shape(const char *path, int max_len, scr_problem *p, char *why, si
 
 /*
  * Fills q, k, v, r and w, already allocated, from a trace; problem lengths below the file's keep
- * its first tokens. Contracts as for scr_dataset_create.
+ * its first tokens, and of one_head only that head is read.
+ * *heads receives the number of query heads in the file. Contracts as for scr_dataset_create.
  */
-int scr_trace_load(struct scr_dataset *d, char *why, size_t why_size);
+int scr_trace_load(struct scr_dataset *d, int *heads, char *why, size_t why_size);
 
 #endif

@@ -150,9 +150,14 @@ int scr_trace_shape(const char *path, int max_len, scr_problem *p, char *why, si
     return status;
 }
 
-/* The first `length` rows of every head, checked to be finite, converted to the dataset's type. */
-static int load_vectors(const struct trace *t, const struct scr_tensor *from, int64_t length,
-                        scr_dtype type, void *to)
+/* Heads first to first + n - 1 of every batch. */
+struct heads {
+    int64_t first, n;
+};
+
+/* The first `length` rows of each of the heads, checked to be finite, converted to `type`. */
+static int load_vectors(const struct trace *t, const struct scr_tensor *from, struct heads heads,
+                        int64_t length, scr_dtype type, void *to)
 {
     struct extent e = extent_of(from);
     size_t n = (size_t)e.dim;
@@ -164,7 +169,9 @@ static int load_vectors(const struct trace *t, const struct scr_tensor *from, in
 
     if (aligned == NULL || row == NULL)
         status = SCR_ERR_NO_MEMORY;
-    for (int64_t head = 0; head < e.batch * e.heads && status == SCR_OK; head++) {
+    for (int64_t at = 0; at < e.batch * heads.n && status == SCR_OK; at++) {
+        int64_t head = at / heads.n * e.heads + heads.first + at % heads.n;
+
         for (int64_t i = 0; i < length && status == SCR_OK; i++) {
             memcpy(aligned, (const char *)from->data + (size_t)(head * e.length + i) * row_bytes,
                    row_bytes);
@@ -185,26 +192,28 @@ static int load_vectors(const struct trace *t, const struct scr_tensor *from, in
     return status;
 }
 
-static int load_scalars(const struct trace *t, const struct scr_tensor *from, bool allow_inf,
-                        float *to)
+static int load_scalars(const struct trace *t, const struct scr_tensor *from, struct heads heads,
+                        bool allow_inf, float *to)
 {
     size_t size = scr_dtype_bytes(from->dtype);
 
-    for (int64_t h = 0; h < from->dims[0]; h++) {
+    for (int64_t i = 0; i < heads.n; i++) {
+        int64_t head = heads.first + i;
         float storage; /* one element of any type, aligned */
 
-        memcpy(&storage, (const char *)from->data + (size_t)h * size, size);
-        scr_load_f32(&to[h], &storage, from->dtype, 1);
-        if (!(to[h] > 0) || (isinf(to[h]) && !allow_inf))
+        memcpy(&storage, (const char *)from->data + (size_t)head * size, size);
+        scr_load_f32(&to[i], &storage, from->dtype, 1);
+        if (!(to[i] > 0) || (isinf(to[i]) && !allow_inf))
             return refuse(t, "%s of head %lld is %g; it must be above 0%s", from->name,
-                          (long long)h, (double)to[h], allow_inf ? " or +inf" : " and finite");
+                          (long long)head, (double)to[i], allow_inf ? " or +inf" : " and finite");
     }
     return SCR_OK;
 }
 
-int scr_trace_load(struct scr_dataset *d, char *why, size_t why_size)
+int scr_trace_load(struct scr_dataset *d, int *heads, char *why, size_t why_size)
 {
     const scr_problem *p = &d->spec.problem;
+    struct heads of_q, of_kv;
     struct trace t;
     struct extent q, k;
     int status = trace_open(d->spec.workload.path, &t, why, why_size);
@@ -213,19 +222,30 @@ int scr_trace_load(struct scr_dataset *d, char *why, size_t why_size)
         return status;
     q = extent_of(t.q);
     k = extent_of(t.k);
-    if (q.batch != p->batch || q.heads != p->heads_q || k.heads != p->heads_kv || q.dim != p->dk ||
-        extent_of(t.v).dim != p->dv || q.length < p->len_q || k.length < p->len_k)
+    *heads = (int)q.heads;
+    of_q = (struct heads){0, q.heads};
+    of_kv = (struct heads){0, k.heads};
+    if (d->spec.one_head) {
+        of_q = (struct heads){d->spec.trace_head, 1};
+        of_kv = (struct heads){d->spec.trace_head / (q.heads / k.heads), 1};
+    }
+    if (d->spec.one_head && (d->spec.trace_head < 0 || d->spec.trace_head >= q.heads))
+        status = refuse(&t, "no head %d; its heads are 0 to %lld", d->spec.trace_head,
+                        (long long)q.heads - 1);
+    else if (q.batch != p->batch || of_q.n != p->heads_q || of_kv.n != p->heads_kv ||
+             q.dim != p->dk || extent_of(t.v).dim != p->dv || q.length < p->len_q ||
+             k.length < p->len_k)
         status = refuse(&t, "the shape asked for is not the file's");
     if (status == SCR_OK)
-        status = load_vectors(&t, t.q, p->len_q, p->dtype, d->q);
+        status = load_vectors(&t, t.q, of_q, p->len_q, p->dtype, d->q);
     if (status == SCR_OK)
-        status = load_vectors(&t, t.k, p->len_k, p->dtype, d->k);
+        status = load_vectors(&t, t.k, of_kv, p->len_k, p->dtype, d->k);
     if (status == SCR_OK)
-        status = load_vectors(&t, t.v, p->len_k, p->dtype, d->v);
+        status = load_vectors(&t, t.v, of_kv, p->len_k, p->dtype, d->v);
     if (status == SCR_OK)
-        status = load_scalars(&t, t.r, false, d->r);
+        status = load_scalars(&t, t.r, of_q, false, d->r);
     if (status == SCR_OK)
-        status = load_scalars(&t, t.w, true, d->w);
+        status = load_scalars(&t, t.w, of_q, true, d->w);
     scr_safetensors_close(&t.file);
     return status;
 }

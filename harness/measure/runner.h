@@ -1,59 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs one case on one device: right first, then how it skipped, then how long it takes. */
+/*
+ * One case on one device: does it fit, is it right, how did it skip, how long does it take. Uses
+ * nothing but its arguments.
+ */
 #ifndef SCR_HARNESS_RUNNER_H
 #define SCR_HARNESS_RUNNER_H
 
+#include "bench.h"
 #include "case.h"
 #include "devices.h"
 #include "row.h"
+#include "sampler.h"
+#include "timer.h"
 #include "truth.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * A dataset on a device: inputs uploaded once, and an output with guard bands around it. Made by
- * the first case that needs it.
- */
-struct scr_bench {
-    scr_device *dev;
-    const struct scr_dataset *data;
-    scr_buffer *q, *k, *v, *r, *w, *kv_len, *o;
-    size_t o_bytes; /* without the guard bands */
-    uint8_t *host;  /* o as read back, guard bands included */
-    bool ready;
+/* Told before each step that may take long: "reference", "check", "tune", "sample". */
+typedef void (*scr_beat_fn)(void *user, const char *step);
+
+/* What a case runs on. */
+struct scr_runner {
+    struct scr_bench *bench; /* dev and data set */
+    const struct scr_truth *truth;
+    struct scr_log_sink *log; /* that of the device's context */
+    size_t host_memory;       /* bytes of this machine, the bound for CPU devices */
+    struct scr_faults faults;
+    scr_beat_fn beat; /* or NULL */
+    void *user;
 };
 
-void scr_bench_clear(struct scr_bench *b);
-
-/* The output last read back, o_bytes long; valid while the bench is ready. */
-const void *scr_bench_output(const struct scr_bench *b);
-
-struct scr_run_options {
-    double time_limit_s; /* 0: check only */
-    size_t host_memory;  /* bytes of this machine, the bound for CPU devices */
-};
-
-/* What a run leaves behind besides its row. */
-struct scr_run_outcome {
-    bool has_output; /* the kernel ran and wrote a right output, each time */
-    uint64_t output_hash;
+/* A kernel that ran and was right; destroy the plan. */
+struct scr_checked {
+    scr_plan *plan;     /* NULL: the row says why */
+    uint64_t hash;      /* of its output, which is also in the bench */
     bool proves_little; /* every head's reference is zero or hopelessly ill-conditioned */
 };
 
 /*
- * Runs a case and fills in its row (already initialised). Failures of any kind become the row's
- * status and reason. Uses nothing but its arguments, so it can run in a process of its own.
+ * Runs a case once on poisoned output and holds it to the reference; of tile-skip also a counting
+ * build to the densities. Fills in what is known of data, memory, errors and counts. Anything that
+ * goes wrong becomes the row's status and reason; else the status is "ok".
  *
- * b      bench with dev and data set
- * log    that of the device's context
+ * row     initialised
+ * copies  of the data that the bench shall hold at least
  */
-void scr_case_run(const struct scr_case *c, struct scr_bench *b, const struct scr_truth *truth,
-                  const struct scr_run_options *options, struct scr_log_sink *log,
-                  struct scr_row *row, struct scr_run_outcome *out);
+void scr_runner_check(const struct scr_runner *r, const struct scr_case *c, size_t copies,
+                      struct scr_row *row, struct scr_checked *out);
 
-/* Bytes of device memory that a case needs: its buffers and the kernel's workspace. */
-double scr_case_memory(const struct scr_case *c);
+/* Status and reason from SCR_ERR_* and what the driver said. */
+void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row);
+
+/*
+ * Samples a plan, beside others on the same data, and fills in its times. Others are plans[1..n-1].
+ * Afterwards plan 0 must repeat its bits on every copy of the data.
+ *
+ * s        set up as sampler.h says but for its plans
+ * contest  receives the samples; clear it in any case
+ * Returns false where the row got a status.
+ */
+bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan *const *plans,
+                     size_t n, double limit_s, uint64_t hash, struct scr_contest *contest,
+                     struct scr_row *row);
+
+/* Bytes of device memory that a case needs: copies of its data and the kernel's workspace. */
+double scr_case_memory(const struct scr_case *c, size_t copies);
 
 /* "2.7 GB" (powers of ten). */
 void scr_format_bytes(double bytes, char *out, size_t size);

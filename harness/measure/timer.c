@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "timer.h"
 
+#include "philox.h"
+
 #include <screening/error.h>
 
 #include <math.h>
@@ -57,7 +59,7 @@ void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out)
 {
     int l;
 
-    *out = (struct scr_time_stats){n, NAN, NAN, NAN, NAN, NAN, NAN};
+    *out = (struct scr_time_stats){n, NAN, NAN, NAN, NAN, NAN, NAN, 0};
     if (n == 0)
         return;
     qsort(samples, n, sizeof *samples, ascending);
@@ -65,6 +67,11 @@ void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out)
     out->min = samples[0];
     out->q1 = quantile(samples, n, 0.25);
     out->q3 = quantile(samples, n, 0.75);
+    for (size_t i = 0; i < n; i++) {
+        double reach = 1.5 * (out->q3 - out->q1);
+
+        out->n_outliers += samples[i] < out->q1 - reach || samples[i] > out->q3 + reach;
+    }
     l = interval_rank(n);
     if (l >= 0) {
         out->ci_lo = samples[l];
@@ -72,43 +79,208 @@ void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out)
     }
 }
 
-int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out)
+static bool within(const struct scr_time_stats *s, double part)
 {
-    double *samples = malloc(2 * SCR_MAX_SAMPLES * sizeof *samples);
-    double *sorted = samples + SCR_MAX_SAMPLES;
-    double start = scr_clock_s();
-    size_t next_look = SCR_MIN_SAMPLES;
+    return s->ci_hi <= (1 + part) * s->median && s->ci_lo >= (1 - part) * s->median;
+}
+
+/* The samples of a contestant without the rounds it sat out, into out; their number. */
+static size_t gather(const struct scr_contest *c, size_t who, double *out)
+{
+    const double *ns = c->ns + who * SCR_MAX_SAMPLES;
     size_t n = 0;
+
+    for (size_t i = 0; i < c->rounds; i++) {
+        if (!isnan(ns[i]))
+            out[n++] = ns[i];
+    }
+    return n;
+}
+
+/* Whether every contestant's interval is narrow enough. */
+static bool settled(const struct scr_contest *c, double *scratch)
+{
+    for (size_t who = 0; who < c->n; who++) {
+        struct scr_time_stats stats;
+
+        scr_time_describe(scratch, gather(c, who, scratch), &stats);
+        if (!within(&stats, who == 0 ? 0.01 : 0.02))
+            return false;
+    }
+    return true;
+}
+
+int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
+                    struct scr_contest *out)
+{
+    double *spent = calloc(n, sizeof *spent);
+    double *scratch = malloc(SCR_MAX_SAMPLES * sizeof *scratch);
+    double start = scr_clock_s();
+    double limit = limit_s * (double)n;
+    size_t next_look = 10;
     int status = SCR_OK;
 
-    if (samples == NULL)
-        return SCR_ERR_NO_MEMORY;
-    out->stop = "count";
-    while (n < SCR_MAX_SAMPLES) {
-        double spent;
+    *out = (struct scr_contest){.n = n, .stop = "count"};
+    out->ns = malloc(n * SCR_MAX_SAMPLES * sizeof *out->ns);
+    if (spent == NULL || scratch == NULL || out->ns == NULL)
+        status = SCR_ERR_NO_MEMORY;
+    while (status == SCR_OK && out->rounds < SCR_MAX_SAMPLES) {
+        size_t round = out->rounds;
+        double elapsed;
 
-        status = fn(user, &samples[n]);
+        for (size_t who = 0; who < n && status == SCR_OK; who++) {
+            double *ns = &out->ns[who * SCR_MAX_SAMPLES + round];
+            double before = scr_clock_s();
+
+            *ns = NAN;
+            if (round >= SCR_MIN_SAMPLES && spent[who] > 2 * spent[0])
+                continue;
+            status = fn(user, who, ns);
+            spent[who] += scr_clock_s() - before;
+        }
         if (status != SCR_OK)
             break;
-        n++;
-        spent = scr_clock_s() - start;
-        if ((spent > limit_s && n >= SCR_MIN_SAMPLES) || spent > 4 * limit_s) {
+        out->rounds++;
+        elapsed = scr_clock_s() - start;
+        if ((elapsed > limit && out->rounds >= SCR_MIN_SAMPLES) || elapsed > 4 * limit) {
             out->stop = "time";
             break;
         }
-        if (n >= next_look) {
-            memcpy(sorted, samples, n * sizeof *samples);
-            scr_time_describe(sorted, n, &out->stats);
-            if (out->stats.ci_hi <= 1.01 * out->stats.median &&
-                out->stats.ci_lo >= 0.99 * out->stats.median && n >= 10) {
+        if (out->rounds >= next_look) {
+            if (settled(out, scratch)) {
                 out->stop = "interval";
                 break;
             }
             /* Looking at every sample would stop too often on a lucky streak. */
-            next_look = n + 1 + n / 8;
+            next_look = out->rounds + 1 + out->rounds / 8;
         }
     }
-    scr_time_describe(samples, n, &out->stats);
+    free(spent);
+    free(scratch);
+    return status;
+}
+
+void scr_contest_clear(struct scr_contest *c)
+{
+    free(c->ns);
+    *c = (struct scr_contest){0};
+}
+
+int scr_contest_describe(const struct scr_contest *c, size_t who, struct scr_time_stats *out)
+{
+    double *samples = malloc(SCR_MAX_SAMPLES * sizeof *samples);
+
+    if (samples == NULL)
+        return SCR_ERR_NO_MEMORY;
+    scr_time_describe(samples, gather(c, who, samples), out);
     free(samples);
+    return SCR_OK;
+}
+
+/* The middle one of n values, the lower of two; reorders them (Hoare's selection). */
+static double middle(double *x, size_t n)
+{
+    size_t k = (n - 1) / 2, lo = 0, hi = n - 1;
+
+    while (lo < hi) {
+        double pivot = x[lo + (hi - lo) / 2];
+        size_t i = lo, j = hi;
+
+        while (i <= j) {
+            while (x[i] < pivot)
+                i++;
+            while (x[j] > pivot)
+                j--;
+            if (i <= j) {
+                double swap = x[i];
+
+                x[i++] = x[j];
+                x[j] = swap;
+                if (j == 0)
+                    break;
+                j--;
+            }
+        }
+        if (k <= j)
+            hi = j;
+        else if (k >= i)
+            lo = i;
+        else
+            break;
+    }
+    return x[k];
+}
+
+int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct scr_ratio *out)
+{
+    enum { RESAMPLES = 400, STREAM = 77 };
+    double *pairs = malloc(4 * SCR_MAX_SAMPLES * sizeof *pairs);
+    double *other = pairs + SCR_MAX_SAMPLES;
+    double *x = other + SCR_MAX_SAMPLES, *y = x + SCR_MAX_SAMPLES;
+    double ratios[RESAMPLES];
+    uint64_t draw = 0;
+    size_t n = 0, block;
+
+    *out = (struct scr_ratio){NAN, NAN, NAN};
+    if (pairs == NULL)
+        return SCR_ERR_NO_MEMORY;
+    for (size_t i = 0; i < c->rounds; i++) {
+        double ta = c->ns[a * SCR_MAX_SAMPLES + i], tb = c->ns[b * SCR_MAX_SAMPLES + i];
+
+        if (isnan(ta) || isnan(tb))
+            continue;
+        pairs[n] = ta;
+        other[n++] = tb;
+    }
+    if (n > 0) {
+        memcpy(x, pairs, n * sizeof *x);
+        memcpy(y, other, n * sizeof *y);
+        out->value = middle(x, n) / middle(y, n);
+    }
+    if (n < SCR_MIN_SAMPLES)
+        goto out;
+    block = (size_t)ceil(cbrt((double)n));
+    for (int r = 0; r < RESAMPLES; r++) {
+        for (size_t i = 0; i < n; i += block) {
+            size_t from = (size_t)(scr_philox_uniform(0, STREAM, draw++) * (double)n);
+
+            for (size_t j = i; j < i + block && j < n; j++) {
+                x[j] = pairs[(from + j - i) % n];
+                y[j] = other[(from + j - i) % n];
+            }
+        }
+        ratios[r] = middle(x, n) / middle(y, n);
+    }
+    qsort(ratios, RESAMPLES, sizeof ratios[0], ascending);
+    out->lo = quantile(ratios, RESAMPLES, 0.025);
+    out->hi = quantile(ratios, RESAMPLES, 0.975);
+out:
+    free(pairs);
+    return SCR_OK;
+}
+
+struct solo {
+    scr_sample_fn fn;
+    void *user;
+};
+
+static int sample_solo(void *user, size_t who, double *ns)
+{
+    const struct solo *s = user;
+
+    (void)who;
+    return s->fn(s->user, ns);
+}
+
+int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out)
+{
+    struct solo solo = {fn, user};
+    struct scr_contest c;
+    int status = scr_contest_run(sample_solo, &solo, 1, limit_s, &c);
+
+    if (status == SCR_OK)
+        status = scr_contest_describe(&c, 0, &out->stats);
+    out->stop = c.stop;
+    scr_contest_clear(&c);
     return status;
 }

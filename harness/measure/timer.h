@@ -14,6 +14,8 @@ struct scr_time_stats {
     size_t n;
     double median, ci_lo, ci_hi; /* interval of the median that holds it in 95 % of series */
     double min, q1, q3;
+    size_t n_outliers; /* beyond 1.5 times the range of the quartiles; they are counted, not left
+                          out */
 };
 
 /*
@@ -39,6 +41,45 @@ struct scr_time_result {
  * Returns what the first failing call of fn returned, SCR_ERR_NO_MEMORY or SCR_OK.
  */
 int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out);
+
+/*
+ * Several variants measured side by side, A B C A B C: what slows one sample down slows its
+ * neighbours, so their ratio keeps its value where their times drift.
+ */
+struct scr_contest {
+    size_t n;         /* contestants */
+    size_t rounds;    /* taken */
+    double *ns;       /* [contestant * SCR_MAX_SAMPLES + round]; NaN: sat out; owned */
+    const char *stop; /* as in scr_time_result, of contestant 0 */
+};
+
+/* One sample of a contestant; SCR_OK or SCR_ERR_*. */
+typedef int (*scr_contest_fn)(void *user, size_t who, double *ns);
+
+/*
+ * Samples in rounds by the rule of scr_time_sample, applied to contestant 0; the others' intervals
+ * need only be within 2 %. One that has taken more than twice the time of contestant 0 sits rounds
+ * out, but not its first six. The time limit is for each contestant.
+ * Clear it in any case. Returns as scr_time_sample.
+ */
+int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
+                    struct scr_contest *out);
+void scr_contest_clear(struct scr_contest *c);
+
+/* Statistics of one contestant. SCR_OK or SCR_ERR_NO_MEMORY. */
+int scr_contest_describe(const struct scr_contest *c, size_t who, struct scr_time_stats *out);
+
+/* A quotient with its 95 % interval; NaN where too few samples say nothing. */
+struct scr_ratio {
+    double value, lo, hi;
+};
+
+/*
+ * median(a) / median(b): how many times faster b is. The interval comes from a bootstrap of the
+ * rounds in which both ran, in blocks, because neighbouring samples share their noise. Seeded, so
+ * the same samples give the same interval. SCR_OK or SCR_ERR_NO_MEMORY.
+ */
+int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct scr_ratio *out);
 
 /* Seconds on a clock that only goes forward. */
 double scr_clock_s(void);

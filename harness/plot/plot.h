@@ -7,21 +7,23 @@
 
 enum {
     SCR_PLOT_MAX_DEVICES = 16, /* devices with pictures of their own, in the order of the rows */
-    SCR_PLOT_MAX = 2 * SCR_PLOT_MAX_DEVICES + 2,
+    SCR_PLOT_MAX = 6 * SCR_PLOT_MAX_DEVICES + 2,
 };
 
 struct scr_plot_summary {
     int n_drawn;
     char drawn[SCR_PLOT_MAX][80]; /* "seq_latency-cuda_0": base name of .dat, .gp, .svg and .png */
+    char title[SCR_PLOT_MAX][64]; /* of each drawn */
     int n_left_out;
-    char left_out[SCR_PLOT_MAX][160]; /* "seq_latency-cuda_0: no row to draw" */
+    char left_out[SCR_PLOT_MAX][160]; /* "roofline-cuda_0: needs ..." */
 };
 
 /*
  * Reads DIR/rows.jsonl and writes below DIR/plots, for each plot that has rows, NAME.dat, NAME.gp
  * and, by running gnuplot on that script, NAME.svg and NAME.png. Only rows with status "ok" are
- * drawn. A last line without its newline that cannot be read is passed over: a sweep that was
- * killed leaves one. A plot without rows is left out, which is no failure.
+ * drawn. A last line without its newline is passed over: a sweep that was killed leaves one. The
+ * ceilings of the roofline come from "peaks" of DIR/run.json. A plot without rows is left out,
+ * which is no failure.
  *
  * summary  may be NULL; else receives the plots that have data and script, and those left out. The
  *          pictures themselves exist only when this returns SCR_OK

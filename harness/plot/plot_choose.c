@@ -3,10 +3,12 @@
 
 #include <screening/error.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLOURS = 8, MAX_MARKS = 10 };
+/* Colours of a fixed palette go round; what comes round again has other dashes and shapes. */
+enum { MAX_COLOURS = 8, MAX_FIXED_COLOURS = 14, MAX_MARKS = 10 };
 
 static int compare_label(const struct scr_plot_label *a, const struct scr_plot_label *b)
 {
@@ -38,6 +40,12 @@ static int compare_series(const struct scr_plot_point *a, const struct scr_plot_
     return c != 0 ? c : compare_label(&a->mark, &b->mark);
 }
 
+/* NaN, a value that the row does not have, comes first. */
+static int compare_number(double a, double b)
+{
+    return isnan(a) || isnan(b) ? isnan(b) - isnan(a) : (a > b) - (a < b);
+}
+
 /* Points of one configuration, which may differ in tile and seed, are equal. */
 static int compare_configuration(const struct scr_plot_point *a, const struct scr_plot_point *b)
 {
@@ -48,8 +56,12 @@ static int compare_configuration(const struct scr_plot_point *a, const struct sc
     if (c == 0)
         c = strcmp(a->row->window, b->row->window);
     if (c == 0)
-        c = strcmp(a->row->r, b->row->r);
-    return c != 0 ? c : (a->row->seq_k > b->row->seq_k) - (a->row->seq_k < b->row->seq_k);
+        c = compare_number(a->row->r, b->row->r);
+    if (c == 0)
+        c = compare_number(a->row->seq_k, b->row->seq_k);
+    if (c == 0)
+        c = compare_number(a->row->trace_head, b->row->trace_head);
+    return c != 0 ? c : compare_number(a->place, b->place);
 }
 
 static int by_configuration(const void *a, const void *b)
@@ -91,13 +103,15 @@ static size_t count_x(const struct scr_plot_point *p, size_t n)
 }
 
 /* Whether group a, of n_a points, tells more than group b: more different lengths, more points,
- * a planted workload, longer sequences; then the one that was measured first. */
+ * a planted workload, a kernel that skips, longer sequences; then the one that was measured
+ * first. */
 static bool better_group(const struct scr_plot_kind *kind, const struct scr_plot_point *a,
                          size_t n_a, const struct scr_plot_point *b, size_t n_b)
 {
     size_t x_a = count_x(a, n_a), x_b = count_x(b, n_b);
     int planted_a = strncmp(a->row->workload, "planted", 7) == 0;
     int planted_b = strncmp(b->row->workload, "planted", 7) == 0;
+    int skips_a = strcmp(a->row->skip, "none") != 0, skips_b = strcmp(b->row->skip, "none") != 0;
 
     if (kind->wide && x_a != x_b)
         return x_a > x_b;
@@ -105,6 +119,8 @@ static bool better_group(const struct scr_plot_kind *kind, const struct scr_plot
         return n_a > n_b;
     if (kind->wide && planted_a != planted_b)
         return planted_a > planted_b;
+    if (skips_a != skips_b)
+        return skips_a > skips_b;
     if (a->row->seq_k != b->row->seq_k)
         return a->row->seq_k > b->row->seq_k;
     return compare_order(a, b) < 0;
@@ -209,7 +225,8 @@ int scr_plot_choose(const struct scr_plot_kind *kind, const struct scr_plot_poin
     *out = (struct scr_plot_picture){.kind = kind, .points = *points};
     choose_groups(kind, &out->points);
     choose_points(kind, &out->points);
-    if (choose_labels(&out->points, false, MAX_COLOURS, &out->colours) != SCR_OK ||
+    if (choose_labels(&out->points, false, kind->fixed_colours ? MAX_FIXED_COLOURS : MAX_COLOURS,
+                      &out->colours) != SCR_OK ||
         choose_labels(&out->points, true, MAX_MARKS, &out->marks) != SCR_OK)
         return SCR_ERR_NO_MEMORY;
     qsort(out->points.at, out->points.n, sizeof *out->points.at, by_series);

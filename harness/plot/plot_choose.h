@@ -20,13 +20,15 @@ struct scr_plot_picture {
     const struct scr_plot_kind *kind;
     struct scr_plot_points points; /* borrowed */
     struct scr_plot_legend colours, marks;
+    struct scr_plot_peaks peaks; /* of the device and type; set by who has them */
 };
 
 /*
  * A picture must compare like with like, so of all points this keeps one group: the type, dims and
  * masks with the most points or, in a wide kind, the most different x. A trace has a shape
  * of its own and is drawn beside the group. Of the points that differ in tile or seed alone the
- * best stays, and of the colours and marks as many as can be told apart.
+ * best stays, where the kind does not place them by tile, and of the colours and marks as many as
+ * can be told apart.
  *
  * points  at least one; reordered, and those not kept are overwritten. out->points shares the array
  * out     free with scr_plot_picture_free, after a failure too

@@ -2,6 +2,7 @@
 #include "plot_files.h"
 
 #include "scripts.h"
+#include "text.h"
 
 #include <screening/error.h>
 
@@ -53,15 +54,18 @@ static void print_data(FILE *f, const struct scr_plot_picture *picture)
 {
     const struct scr_plot_kind *kind = picture->kind;
     const struct scr_plot_points *points = &picture->points;
+    char doubts[160];
 
     fprintf(f, "# %s: %s\n", kind->name, kind->title);
     for (size_t i = 0; i < points->n; i++) {
         const struct scr_plot_point *p = &points->at[i];
 
         if (scr_plot_starts_series(points, i))
-            fprintf(f, "%s# %s%s%s\n# %s\tworkload\n", i ? "\n\n" : "\n", p->colour.text,
+            fprintf(f, "%s# %s%s%s\n# %s\tdoubts\tworkload\n", i ? "\n\n" : "\n", p->colour.text,
                     p->mark.text[0] ? ", " : "", p->mark.text, kind->columns);
         kind->print(f, p);
+        scr_label_doubts(p->row, kind->compares, kind->needs_peaks, doubts, sizeof doubts);
+        fprintf(f, "%s\t", doubts);
         for (const char *c = p->row->workload; *c != '\0'; c++)
             putc((unsigned char)*c < ' ' ? ' ' : *c, f);
         putc('\n', f);
@@ -90,45 +94,71 @@ static void print_range(FILE *f, const struct scr_plot_points *points)
             y_max > 0 ? y_max : 1);
 }
 
-static void print_note(FILE *f, const struct scr_plot_picture *picture)
+/* Adds the words of list, comma between them, that out does not have yet. */
+static void add_words(const char *list, char *out, size_t size)
+{
+    while (*list != '\0') {
+        size_t n = strcspn(list, ",");
+        char word[40];
+
+        snprintf(word, sizeof word, "%.*s", (int)n, list);
+        if (strstr(out, word) == NULL)
+            scr_append(out, size, "%s%s", out[0] != '\0' ? ", " : "", word);
+        list += n + (list[n] == ',');
+    }
+}
+
+/* What is wrong with points, and what was left out. */
+static void print_notes(FILE *f, const struct scr_plot_picture *picture)
 {
     const struct scr_plot_kind *kind = picture->kind;
     const struct scr_plot_points *points = &picture->points;
     const struct scr_plot_legend *colours = &picture->colours, *marks = &picture->marks;
-    char note[320];
-    int n = snprintf(note, sizeof note, "%s", kind->note);
-    bool tiles_differ = false;
+    char doubts[120] = "", note[400] = "";
+    bool tiles_differ = false, other_operator = false;
 
-    for (size_t i = 1; i < points->n; i++)
-        tiles_differ |= points->at[i].row->tile_q != points->at[0].row->tile_q ||
-                        points->at[i].row->tile_k != points->at[0].row->tile_k;
+    for (size_t i = 0; i < points->n; i++) {
+        const struct scr_row *r = points->at[i].row;
+        char words[160];
+
+        scr_label_doubts(r, kind->compares, kind->needs_peaks, words, sizeof words);
+        if (strcmp(words, "-") != 0)
+            add_words(words, doubts, sizeof doubts);
+        tiles_differ |= points->at[i].place == 0 && (r->tile_q != points->at[0].row->tile_q ||
+                                                     r->tile_k != points->at[0].row->tile_k);
+        other_operator |= strcmp(r->op, "softmax") == 0;
+    }
+    print_text(f, "note", kind->note);
+    if (kind->per_device && doubts[0] != '\0')
+        scr_append(note, sizeof note, "Circled, to be taken with care: %s. ", doubts);
+    if (other_operator)
+        scr_append(note, sizeof note, "softmax: another operator. ");
     if (kind->per_device && tiles_differ)
-        n += snprintf(note + n, sizeof note - (size_t)n, " Each point: the fastest tile measured.");
+        scr_append(note, sizeof note, "Each point: the fastest tile measured. ");
     if (colours->n < colours->n_all)
-        n += snprintf(note + n, sizeof note - (size_t)n, " %zu of %zu colours shown.", colours->n,
-                      colours->n_all);
+        scr_append(note, sizeof note, "%zu of %zu colours shown. ", colours->n, colours->n_all);
     if (marks->n < marks->n_all)
-        snprintf(note + n, sizeof note - (size_t)n, " %zu of %zu shapes shown.", marks->n,
-                 marks->n_all);
-    print_text(f, "note", note);
+        scr_append(note, sizeof note, "%zu of %zu shapes shown. ", marks->n, marks->n_all);
+    print_text(f, "note2", note);
 }
 
 static void print_subtitles(FILE *f, const struct scr_plot_picture *picture)
 {
     const struct scr_plot_points *points = &picture->points;
     const struct scr_plot_point *p = &points->at[0];
-    char text[256];
+    char text[300];
     size_t other = 0;
 
     if (picture->kind->per_device)
-        snprintf(text, sizeof text, "%.100s (%.40s)",
+        snprintf(text, sizeof text, "%.90s (%.32s)",
                  p->row->device_name[0] ? p->row->device_name : "unnamed device", p->row->device);
     else
-        snprintf(text, sizeof text, "pair density against tile density");
+        snprintf(text, sizeof text, "How many dead pairs can be skipped tile by tile?");
     print_text(f, "subtitle", text);
     while (other < points->n && points->at[other].set[0] != '\0')
         other++;
-    snprintf(text, sizeof text, "%s%s", points->at[other < points->n ? other : 0].group,
+    p = &points->at[other < points->n ? other : 0];
+    snprintf(text, sizeof text, "%.*s%s", (int)strcspn(p->group, "\n"), p->group,
              other > 0 && other < points->n ? "; traces: their own" : "");
     print_text(f, "subtitle2", text);
 }
@@ -156,6 +186,23 @@ static void print_series(FILE *f, const struct scr_plot_picture *picture)
     }
 }
 
+static double known(double peak)
+{
+    return peak > 0 && isfinite(peak) ? peak : 0;
+}
+
+/* Ranks up to 5 have their places in the palette, the others follow one by one. */
+static int fixed_colour(const struct scr_plot_legend *colours, size_t i)
+{
+    int place = 6;
+
+    if (colours->at[i].rank < 6)
+        return colours->at[i].rank;
+    for (size_t j = 0; j < i; j++)
+        place += colours->at[j].rank >= 6;
+    return place;
+}
+
 static void print_script(FILE *f, const char *name, const struct scr_plot_picture *picture)
 {
     const struct scr_plot_kind *kind = picture->kind;
@@ -167,13 +214,16 @@ static void print_script(FILE *f, const char *name, const struct scr_plot_pictur
     print_text(f, "title", kind->title);
     print_text(f, "y_title", kind->y_title);
     print_subtitles(f, picture);
-    print_note(f, picture);
+    print_notes(f, picture);
     print_range(f, &picture->points);
     print_legend(f, "colour", colours);
     fprintf(f, "array colour_id[%zu] = [", colours->n);
     for (size_t i = 0; i < colours->n; i++)
-        fprintf(f, "%s%d", i ? ", " : "", kind->fixed_colours ? colours->at[i].rank : (int)i + 1);
+        fprintf(f, "%s%d", i ? ", " : "",
+                kind->fixed_colours ? fixed_colour(colours, i) : (int)i + 1);
     fputs("]\n", f);
+    fprintf(f, "peak_flop = %.6g; peak_bytes = %.6g # per second; 0: not measured\n",
+            known(picture->peaks.flop_per_s), known(picture->peaks.bytes_per_s));
     print_legend(f, "mark", &picture->marks);
     print_series(f, picture);
     fprintf(f, "\n%s\n%s", script_text("style"), script_text(kind->name));

@@ -23,10 +23,15 @@ static const struct scr_preset_line quick[] = {
     {SCR_ON_GPU, "workload=planted:0.2x64,planted:0.02x64,planted:0.05x4,planted:0.001x4,iid "
                  "window=inf seq=8192 heads=8 dtype=bf16 kernel=tile-skip skip=tile "
                  "tile=16x16,128x128"},
+    /* Every tile on one small problem: which is fastest? */
+    {SCR_ON_CPU, "workload=planted:0.1x64 window=inf seq=1024 kernel=tile-skip skip=tile tile=all"},
+    {SCR_ON_GPU, "workload=planted:0.1x64 window=inf seq=4096 heads=8 dtype=bf16 kernel=tile-skip "
+                 "skip=tile tile=all"},
     /* Length against time, as a model starts out. */
     {SCR_ON_CPU, "workload=iid window=init seq=256:4096:*2 skip=none,tile"},
     {SCR_ON_GPU, "workload=iid window=init seq=256:16384:*2 heads=8 dtype=bf16 skip=none,tile"},
-    /* The ends, and the window alone. */
+    /* The ends, in the shape of the planted ones: what a kernel costs where nothing is alive; and
+       the window alone. */
     {SCR_ON_CPU, "workload=iid,ends:0,ends:1 window=inf seq=2048 kernel=masked-dense,tile-skip"},
     {SCR_ON_CPU, "workload=window seq=2048 kernel=masked-dense,tile-skip"},
     {SCR_ON_GPU, "workload=iid,ends:0,ends:1 window=inf seq=8192 heads=8 dtype=bf16 "

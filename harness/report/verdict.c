@@ -2,7 +2,6 @@
 #include "verdict.h"
 
 #include "text.h"
-#include "timer.h"
 
 #include <screening/error.h>
 
@@ -10,47 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Far enough from masked-dense to be told apart by more than the clock. */
-#define WINS_RATIO  1.03
-#define LOSES_RATIO 0.97
-
 static bool is_trace(const struct scr_row *r)
 {
     return strncmp(r->workload, "trace:", 6) == 0;
 }
 
-/* The fastest masked-dense row on the same data, or NULL. */
-static const struct scr_row *baseline(const struct scr_row *rows, size_t n, const struct scr_row *r)
+enum scr_outcome scr_row_outcome(const struct scr_row *r)
 {
-    const struct scr_row *masked = NULL;
+    double lo = r->speedup_vs_masked_lo, hi = r->speedup_vs_masked_hi;
 
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(rows[i].status, "ok") == 0 && strcmp(rows[i].kernel, "masked-dense") == 0 &&
-            isfinite(rows[i].t_median_ns) && strcmp(rows[i].device, r->device) == 0 &&
-            strcmp(rows[i].data_hash, r->data_hash) == 0 &&
-            strcmp(rows[i].workload, r->workload) == 0 && rows[i].causal == r->causal &&
-            rows[i].norm == r->norm &&
-            (masked == NULL || rows[i].t_median_ns < masked->t_median_ns))
-            masked = &rows[i];
-    }
-    return masked;
-}
-
-enum scr_outcome scr_row_outcome(const struct scr_row *rows, size_t n, const struct scr_row *r)
-{
-    const struct scr_row *masked = baseline(rows, n, r);
-    double ratio;
-
-    if (masked == NULL || !(masked->n_samples >= SCR_MIN_SAMPLES) ||
-        !(r->n_samples >= SCR_MIN_SAMPLES) || !isfinite(masked->t_ci_lo_ns) ||
-        !isfinite(masked->t_ci_hi_ns) || !isfinite(r->t_ci_lo_ns) || !isfinite(r->t_ci_hi_ns))
-        return SCR_OUTCOME_FEW_SAMPLES;
-    ratio = masked->t_median_ns / r->t_median_ns;
-    if (r->t_ci_hi_ns < masked->t_ci_lo_ns && ratio >= WINS_RATIO)
-        return SCR_OUTCOME_WINS;
-    if (r->t_ci_lo_ns > masked->t_ci_hi_ns && ratio <= LOSES_RATIO)
-        return SCR_OUTCOME_LOSES;
-    return SCR_OUTCOME_NO_DIFFERENCE;
+    if (!isfinite(lo) || !isfinite(hi))
+        return SCR_OUTCOME_NO_INTERVAL;
+    return lo > 1 ? SCR_OUTCOME_WINS : hi < 1 ? SCR_OUTCOME_LOSES : SCR_OUTCOME_UNDECIDED;
 }
 
 /*
@@ -59,16 +29,18 @@ enum scr_outcome scr_row_outcome(const struct scr_row *rows, size_t n, const str
  */
 static bool speaks(const struct scr_row *r, const struct scr_row *like)
 {
-    return strcmp(r->status, "ok") == 0 && strcmp(r->kernel, "tile-skip") == 0 &&
-           strcmp(r->skip, "none") != 0 && isfinite(r->speedup_vs_masked) &&
-           isfinite(r->tile_density) && strcmp(r->window, is_trace(r) ? "auto" : "inf") == 0 &&
+    return strcmp(r->status, "ok") == 0 && r->peer[0] == '\0' &&
+           strcmp(r->kernel, "tile-skip") == 0 && strcmp(r->skip, "none") != 0 &&
+           isfinite(r->speedup_vs_masked) && isfinite(r->tile_density) &&
+           strcmp(r->window, is_trace(r) ? "auto" : "inf") == 0 &&
            (like == NULL ||
             (strcmp(r->device, like->device) == 0 && strcmp(r->dtype, like->dtype) == 0 &&
              strcmp(r->dtype_out, like->dtype_out) == 0 && r->dk == like->dk && r->dv == like->dv &&
              r->batch == like->batch && r->heads == like->heads && r->kv_heads == like->kv_heads &&
              r->seq_q == like->seq_q && r->seq_k == like->seq_k && r->tile_q == like->tile_q &&
              r->tile_k == like->tile_k && r->causal == like->causal && r->norm == like->norm &&
-             strcmp(r->kv_len, like->kv_len) == 0 && strcmp(r->window, like->window) == 0));
+             strcmp(r->kv_len, like->kv_len) == 0 && strcmp(r->window, like->window) == 0 &&
+             strcmp(r->cache, like->cache) == 0));
 }
 
 static size_t count_densities(const struct scr_row *rows, size_t n, const struct scr_row *like)
@@ -110,16 +82,16 @@ static const struct scr_row *spokesman(const struct scr_row *rows, size_t n, con
 
 /* One measured density: the better of its ways to skip. */
 struct point {
-    double density, speedup;
+    double density, speedup, lo, hi; /* lo, hi: of the speedup, NaN without interval */
     enum scr_outcome outcome;
 };
 
 static int better_outcome(enum scr_outcome o)
 {
-    return o == SCR_OUTCOME_WINS            ? 3
-           : o == SCR_OUTCOME_NO_DIFFERENCE ? 2
-           : o == SCR_OUTCOME_FEW_SAMPLES   ? 1
-                                            : 0;
+    return o == SCR_OUTCOME_WINS          ? 3
+           : o == SCR_OUTCOME_UNDECIDED   ? 2
+           : o == SCR_OUTCOME_NO_INTERVAL ? 1
+                                          : 0;
 }
 
 static int by_density(const void *pa, const void *pb)
@@ -127,6 +99,12 @@ static int by_density(const void *pa, const void *pb)
     const struct point *a = pa, *b = pb;
 
     return (a->density > b->density) - (a->density < b->density);
+}
+
+static struct point point_of(const struct scr_row *r)
+{
+    return (struct point){r->tile_density, r->speedup_vs_masked, r->speedup_vs_masked_lo,
+                          r->speedup_vs_masked_hi, scr_row_outcome(r)};
 }
 
 /* points: room for n. Two ways to skip the same data are one point. */
@@ -137,25 +115,22 @@ static size_t collect(const struct scr_row *rows, size_t n, const struct scr_row
 
     for (size_t i = 0; i < n; i++) {
         const struct scr_row *r = &rows[i];
-        struct point p = {.density = r->tile_density, .speedup = r->speedup_vs_masked};
+        struct point p = point_of(r);
         bool seen = !speaks(r, like);
 
         for (size_t j = 0; j < i && !seen; j++)
             seen = speaks(&rows[j], like) && strcmp(rows[j].data_hash, r->data_hash) == 0;
         if (seen)
             continue;
-        p.outcome = scr_row_outcome(rows, n, r);
         for (size_t j = i + 1; j < n; j++) {
             enum scr_outcome o;
 
             if (!speaks(&rows[j], like) || strcmp(rows[j].data_hash, r->data_hash) != 0)
                 continue;
-            o = scr_row_outcome(rows, n, &rows[j]);
+            o = scr_row_outcome(&rows[j]);
             if (better_outcome(o) > better_outcome(p.outcome) ||
-                (o == p.outcome && rows[j].speedup_vs_masked > p.speedup)) {
-                p.outcome = o;
-                p.speedup = rows[j].speedup_vs_masked;
-            }
+                (o == p.outcome && rows[j].speedup_vs_masked > p.speedup))
+                p = point_of(&rows[j]);
         }
         points[count++] = p;
     }
@@ -175,7 +150,7 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
 
         wins += won;
         loses += p[i].outcome == SCR_OUTCOME_LOSES;
-        few += p[i].outcome == SCR_OUTCOME_FEW_SAMPLES;
+        few += p[i].outcome == SCR_OUTCOME_NO_INTERVAL;
         /* An empty workload makes a poor headline. */
         if (won && (best == NULL || best->density == 0 ||
                     (p[i].density > 0 && p[i].speedup > best->speedup)))
@@ -197,8 +172,16 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
     }
     if (distinct >= 2) {
         snprintf(out, size,
-                 "tile-skip beats masked-dense from tile density %.3g down; at %.3g it is %.2fx",
-                 p[below - 1].density, best->density, best->speedup);
+                 "tile-skip beats masked-dense from tile density %.3g down; at %.3g it is %.2fx "
+                 "(%.2f-%.2f)",
+                 p[below - 1].density, best->density, best->speedup, best->lo, best->hi);
+        for (size_t i = below; i < n; i++) {
+            if (p[i].outcome != SCR_OUTCOME_LOSES)
+                continue;
+            scr_append(out, size, "; skipping breaks even between %.3g and %.3g",
+                       p[below - 1].density, p[i].density);
+            break;
+        }
     } else if (wins > 0) {
         snprintf(out, size, "tile-skip beats masked-dense at tile density %.3g (%.2fx)%s",
                  best->density, best->speedup,
@@ -221,10 +204,9 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
         snprintf(out, size, "no difference can be told: every tile measured is alive");
     } else {
         snprintf(out, size, "no difference can be told: %s",
-                 few == n ? "too few samples for an interval"
-                 : few > 0
-                     ? "the intervals meet, the medians are within 3 %, or samples are too few"
-                     : "the intervals meet or the medians are within 3 %");
+                 few == n  ? "no interval of the ratio, as of too few samples"
+                 : few > 0 ? "the intervals hold 1, or samples are too few"
+                           : "the intervals hold 1");
     }
 }
 
@@ -270,6 +252,68 @@ static size_t with_status(const struct scr_row *rows, size_t n, const char *stat
     return count;
 }
 
+static const struct {
+    const char *flag, *said;
+} doubts[] = {
+    {"throttled", "with the clock held down"},
+    {"not-cold", "with caches that could not be made cold"},
+    {"near-floor", "shorter than three empty kernels"},
+    {"events-off", "whose device events and wall time disagree"},
+    {"apart", "compared with a baseline that was not timed beside them"},
+};
+
+/* Adds a line on what is to be known of the times; nothing where they are as they should be. */
+static void describe_times(const struct scr_row *rows, size_t n, char *out, size_t size)
+{
+    size_t timed = 0, warm = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        bool is_timed = strcmp(rows[i].status, "ok") == 0 && isfinite(rows[i].t_median_ns);
+
+        timed += is_timed;
+        warm += is_timed && strcmp(rows[i].cache, "warm") == 0;
+    }
+    if (warm > 0 && warm == timed)
+        scr_append(out, size, "\nAll times are of warm caches.");
+    else if (warm > 0)
+        scr_append(out, size, "\n%zu of %zu rows were timed with warm caches.", warm, timed);
+    for (size_t d = 0; d < sizeof doubts / sizeof doubts[0]; d++) {
+        size_t count = 0;
+
+        for (size_t i = 0; i < n; i++)
+            count +=
+                strcmp(rows[i].status, "ok") == 0 && scr_row_has_flag(&rows[i], doubts[d].flag);
+        if (count == 0)
+            continue;
+        if (!any)
+            scr_append(out, size, "\nTo be taken with care, of %zu timed rows: ", timed);
+        scr_append(out, size, "%s%zu %s", any ? ", " : "", count, doubts[d].said);
+        any = true;
+    }
+    scr_append(out, size, "%s", any ? "." : "");
+}
+
+/* Adds a line that names the kernels of another operator. */
+static void describe_others(const struct scr_row *rows, size_t n, char *out, size_t size)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        bool seen = strcmp(rows[i].status, "ok") != 0 || strcmp(rows[i].op, "softmax") != 0;
+
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = strcmp(rows[j].op, "softmax") == 0 && strcmp(rows[j].status, "ok") == 0 &&
+                   strcmp(rows[j].kernel, rows[i].kernel) == 0;
+        if (seen)
+            continue;
+        scr_append(out, size, "%s%s",
+                   any ? ", " : "\nAnother operator, softmax attention: ", rows[i].kernel);
+        any = true;
+    }
+    scr_append(out, size, "%s", any ? "; no verdict rests on it." : "");
+}
+
 int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
 {
     size_t wrong = with_status(rows, n, "wrong");
@@ -293,7 +337,7 @@ int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
     for (const struct scr_row *d = next_device(rows, n, NULL); d != NULL;
          d = next_device(rows, n, d)) {
         const struct scr_row *like = spokesman(rows, n, d->device);
-        char said[200];
+        char said[400];
 
         claim(points, collect(rows, n, like, points), said, sizeof said);
         scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, tile %.0fx%.0f, seq %.0f%s)",
@@ -306,5 +350,7 @@ int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
         snprintf(out, size,
                  "no difference can be told: no row compares tile-skip with masked-dense with the "
                  "window off");
+    describe_times(rows, n, out, size);
+    describe_others(rows, n, out, size);
     return SCR_OK;
 }

@@ -15,6 +15,7 @@ enum {
     SCR_EXIT_WRONG = 1,
     SCR_EXIT_USAGE = 2,
     SCR_EXIT_NO_DEVICE = 3,
+    /* 4: compare.h */
     SCR_EXIT_SOME_FAILED = 5,
     SCR_EXIT_INTERRUPTED = 130,
 };

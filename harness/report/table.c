@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "table.h"
 
+#include "html.h"
 #include "text.h"
 #include "timer.h"
 
@@ -12,7 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { MIN_WIDTH = 80, MAX_WIDTH = 120, CELL = 64 };
+enum { MIN_WIDTH = 80, MAX_WIDTH = 120, CELL = 128 };
 
 /* Writes the cell of a row; "" where it has none. */
 typedef void (*cell_fn)(const struct scr_row *r, char *out);
@@ -24,12 +25,16 @@ typedef void (*cell_fn)(const struct scr_row *r, char *out);
     }
 TEXT_CELL(device)
 TEXT_CELL(dtype)
-TEXT_CELL(kernel)
 TEXT_CELL(variant)
 TEXT_CELL(kv_len)
 TEXT_CELL(window)
 TEXT_CELL(status)
 TEXT_CELL(timer)
+TEXT_CELL(cache)
+TEXT_CELL(peer)
+TEXT_CELL(flags)
+TEXT_CELL(bound)
+TEXT_CELL(masked_params)
 
 static void cell_number(double x, const char *format, char *out)
 {
@@ -50,16 +55,78 @@ NUMBER_CELL(dv, r->dv, "%.0f")
 NUMBER_CELL(r, r->r, "%.3g")
 NUMBER_CELL(pairs, 100 * r->pair_density, "%.3g")
 NUMBER_CELL(tiles, 100 * r->tile_density, "%.3g")
-NUMBER_CELL(pv, 100 * r->pv_executed, "%.3g")
+NUMBER_CELL(head, r->trace_head, "%.0f")
+NUMBER_CELL(ideal, r->pct_ideal, "%.0f")
+NUMBER_CELL(roofline, r->pct_roofline, "%.1f")
 NUMBER_CELL(time, 1e-6 * r->t_median_ns,
             r->n_samples < SCR_MIN_SAMPLES ? r->t_median_ns < 1e6 ? "~%.4f" : "~%.3f"
             : r->t_median_ns < 1e6         ? "%.4f"
                                            : "%.3f")
 NUMBER_CELL(ci, 50 * (r->t_ci_hi_ns - r->t_ci_lo_ns) / r->t_median_ns, "%.1f")
-NUMBER_CELL(vs_masked, r->speedup_vs_masked, "%.2f")
-NUMBER_CELL(vs_none, r->vs_no_skip, "%.2f")
-NUMBER_CELL(vs_dense, r->speedup_vs_dense, "%.2f")
 NUMBER_CELL(error, r->rel_err, "%.1e")
+
+/* A ratio and its interval. */
+static void cell_ratio(double x, double lo, double hi, char *out)
+{
+    if (!isfinite(x))
+        *out = '\0';
+    else if (!isfinite(lo) || !isfinite(hi))
+        snprintf(out, CELL, "~%.2f", x);
+    else if (lo <= 1 && hi >= 1)
+        snprintf(out, CELL, "no difference");
+    else
+        snprintf(out, CELL, hi < 10 ? "%.2f %.2f-%.2f" : "%.1f %.1f-%.1f", x, lo, hi);
+}
+
+#define RATIO_CELL(name, field)                                                                    \
+    static void cell_##name(const struct scr_row *r, char *out)                                    \
+    {                                                                                              \
+        cell_ratio(r->field, r->field##_lo, r->field##_hi, out);                                   \
+    }
+RATIO_CELL(vs_masked, speedup_vs_masked)
+RATIO_CELL(vs_none, vs_no_skip)
+RATIO_CELL(vs_dense, speedup_vs_dense)
+RATIO_CELL(vs_softmax, vs_softmax)
+RATIO_CELL(vs_framework, vs_framework)
+
+static void append_percent(double share, char *out)
+{
+    if (share > 0 && share < 0.001)
+        scr_append(out, CELL, "<0.1");
+    else
+        scr_append(out, CELL, "%.3g", 100 * share);
+}
+
+/* What was really computed, of the admissible tiles. */
+static void cell_executed(const struct scr_row *r, char *out)
+{
+    *out = '\0';
+    if (!isfinite(r->qk_executed) || !isfinite(r->pv_executed))
+        return;
+    append_percent(r->qk_executed, out);
+    scr_append(out, CELL, "/");
+    append_percent(r->pv_executed, out);
+}
+
+/* Flags as letters, to save width. */
+static const struct {
+    char letter;
+    const char *word;
+} letters[] = {
+    {'m', "events-missing"}, {'r', "events-reversed"}, {'e', "events-off"},
+    {'C', "not-cold"},       {'F', "near-floor"},      {'T', "throttled"},
+    {'I', "over-ideal"},     {'R', "over-roofline"},   {'A', "apart"},
+};
+enum { N_LETTERS = sizeof letters / sizeof letters[0] };
+
+static void cell_letters(const struct scr_row *r, char *out)
+{
+    for (int i = 0; i < N_LETTERS; i++) {
+        if (scr_row_has_flag(r, letters[i].word))
+            *out++ = letters[i].letter;
+    }
+    *out = '\0';
+}
 
 static void cell_workload(const struct scr_row *r, char *out)
 {
@@ -74,6 +141,16 @@ static void cell_checked(const struct scr_row *r, char *out)
     *out = '\0';
     if (r->rows_checked < r->rows)
         snprintf(out, CELL, "%.0f/%.0f", r->rows_checked, r->rows);
+}
+
+/* With the way it skips. Another operator is named as one. */
+static void cell_kernel(const struct scr_row *r, char *out)
+{
+    snprintf(out, CELL, "%s", r->kernel);
+    if (r->peer[0] == '\0' && strcmp(r->kernel, "tile-skip") == 0)
+        scr_append(out, CELL, " %s", r->skip);
+    if (r->op[0] != '\0' && strcmp(r->op, "screening") != 0)
+        scr_append(out, CELL, " (%s)", r->op);
 }
 
 static void cell_pair(double a, double b, char *out)
@@ -112,17 +189,13 @@ static void cell_tile(const struct scr_row *r, char *out)
         snprintf(out, CELL, "-");
 }
 
-static void cell_skip(const struct scr_row *r, char *out)
-{
-    snprintf(out, CELL, "%s", strcmp(r->kernel, "tile-skip") == 0 ? r->skip : "-");
-}
-
 static const struct column {
     const char *header;
     cell_fn cell;
     bool right; /* aligned */
     bool key;   /* a figure; shown where any row has it */
-    int weight; /* the lightest columns are left out first when the table is too wide */
+    int weight; /* the lightest columns are left out first when the table is too wide; 0: never in
+                   text, which is narrow */
 } columns[] = {
     {"device", cell_device, false, false, 90},
     {"workload", cell_workload, false, false, 95},
@@ -138,20 +211,30 @@ static const struct column {
     {"norm", cell_norm, false, false, 40},
     {"kv_len", cell_kv_len, false, false, 40},
     {"kernel", cell_kernel, false, false, 98},
+    {"by", cell_peer, false, false, 40},
+    {"head", cell_head, true, false, 91},
     {"variant", cell_variant, false, false, 15},
     {"tile", cell_tile, false, false, 70},
-    {"skip", cell_skip, false, false, 92},
     {"timer", cell_timer, false, false, 25},
-    {"pairs %", cell_pairs, true, true, 75},
-    {"tiles %", cell_tiles, true, true, 88},
-    {"pv run %", cell_pv, true, true, 65},
+    {"cache", cell_cache, false, false, 84},
+    {"pairs%", cell_pairs, true, true, 62},
+    {"tiles%", cell_tiles, true, true, 88},
+    {"qk/pv%", cell_executed, true, true, 66},
     {"time ms", cell_time, true, true, 99},
-    {"+- %", cell_ci, true, true, 30},
-    {"vs masked", cell_vs_masked, true, true, 97},
+    {"+-%", cell_ci, true, true, 74},
+    {"vs masked, 95%", cell_vs_masked, true, true, 97},
+    {"ideal%", cell_ideal, true, true, 72},
+    {"roof%", cell_roofline, true, true, 68},
+    {"bound by", cell_bound, false, true, 0},
     {"vs no skip", cell_vs_none, true, true, 35},
     {"vs dense", cell_vs_dense, true, true, 22},
+    {"vs softmax (another operator)", cell_vs_softmax, true, true, 24},
+    {"vs framework", cell_vs_framework, true, true, 23},
+    {"masked-dense with", cell_masked_params, false, true, 0},
     {"error", cell_error, true, true, 28},
     {"checked", cell_checked, true, true, 10},
+    {"flags", cell_letters, false, true, 87},
+    {"flags", cell_flags, false, true, 0},
     {"status", cell_status, false, false, 100},
 };
 enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
@@ -162,7 +245,15 @@ struct layout {
     size_t width[N_COLUMNS];
 };
 
-static void measure(const struct scr_row *rows, size_t n, struct layout *l)
+static bool belongs(int c, enum scr_table_style style)
+{
+    if (style == SCR_TABLE_TEXT)
+        return columns[c].weight > 0;
+    return columns[c].cell != cell_letters;
+}
+
+static void measure(const struct scr_row *rows, size_t n, enum scr_table_style style,
+                    struct layout *l)
 {
     for (int c = 0; c < N_COLUMNS; c++) {
         char first[CELL] = "";
@@ -181,7 +272,7 @@ static void measure(const struct scr_row *rows, size_t n, struct layout *l)
                 l->width[c] = strlen(cell);
         }
         l->same[c] = !columns[c].key && same && any;
-        l->shown[c] = columns[c].key ? any : any && !same;
+        l->shown[c] = belongs(c, style) && (columns[c].key ? any : any && !same);
     }
 }
 
@@ -256,8 +347,10 @@ static void narrow(struct layout *l, size_t width)
 static void print_cells(const struct scr_row *row, const struct layout *l,
                         enum scr_table_style style, FILE *f)
 {
+    const char *tag = row == NULL ? "th" : "td";
     bool first = true;
 
+    fputs(style == SCR_TABLE_HTML ? "<tr>" : "", f);
     for (int c = 0; c < N_COLUMNS; c++) {
         char cell[CELL];
 
@@ -267,14 +360,18 @@ static void print_cells(const struct scr_row *row, const struct layout *l,
             snprintf(cell, sizeof cell, "%s", columns[c].header);
         else
             columns[c].cell(row, cell);
-        if (style == SCR_TABLE_MARKDOWN)
+        if (style == SCR_TABLE_HTML) {
+            fprintf(f, columns[c].right ? "<%s class=\"n\">" : "<%s>", tag);
+            scr_html_text(cell, f);
+            fprintf(f, "</%s>", tag);
+        } else if (style == SCR_TABLE_MARKDOWN)
             fprintf(f, "| %s ", cell);
         else
             fprintf(f, "%s%*s", first ? "" : "  ",
                     columns[c].right ? (int)l->width[c] : -(int)l->width[c], cell);
         first = false;
     }
-    fputs(style == SCR_TABLE_MARKDOWN ? "|\n" : "\n", f);
+    fputs(style == SCR_TABLE_HTML ? "</tr>\n" : style == SCR_TABLE_MARKDOWN ? "|\n" : "\n", f);
 }
 
 bool scr_row_has_result(const struct scr_row *r)
@@ -299,22 +396,46 @@ static void print_common(const struct scr_row *row, const struct layout *l,
     }
     if (line[0] == '\0')
         return;
-    if (style == SCR_TABLE_TEXT)
+    if (style == SCR_TABLE_TEXT) {
         scr_print_wrapped(line, f);
-    else
+    } else if (style == SCR_TABLE_HTML) {
+        fputs("<p>", f);
+        scr_html_text(line, f);
+        fputs("</p>", f);
+    } else {
         fprintf(f, "%s\n", line);
+    }
     fputc('\n', f);
+}
+
+/* What the letters mean that the rows have. */
+static void print_letters(const struct scr_row *rows, size_t n, FILE *f)
+{
+    bool any = false;
+
+    for (int i = 0; i < N_LETTERS; i++) {
+        bool used = false;
+
+        for (size_t r = 0; r < n && !used; r++)
+            used = scr_row_has_flag(&rows[r], letters[i].word);
+        if (used)
+            fprintf(f, "%s%c %s", any ? ", " : "Flags: ", letters[i].letter, letters[i].word);
+        any |= used;
+    }
+    fputs(any ? "\n" : "", f);
 }
 
 static void print_table(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
 {
     struct layout l;
 
-    measure(rows, n, &l);
+    measure(rows, n, style, &l);
     print_common(&rows[0], &l, style, f);
     if (style == SCR_TABLE_TEXT)
         narrow(&l, text_width(f));
+    fputs(style == SCR_TABLE_HTML ? "<div class=\"wide\"><table>\n<thead>" : "", f);
     print_cells(NULL, &l, style, f);
+    fputs(style == SCR_TABLE_HTML ? "</thead>\n<tbody>\n" : "", f);
     if (style == SCR_TABLE_MARKDOWN) {
         for (int c = 0; c < N_COLUMNS; c++) {
             if (l.shown[c])
@@ -324,11 +445,24 @@ static void print_table(const struct scr_row *rows, size_t n, enum scr_table_sty
     }
     for (size_t i = 0; i < n; i++)
         print_cells(&rows[i], &l, style, f);
+    fputs(style == SCR_TABLE_HTML ? "</tbody></table></div>\n" : "", f);
+    if (style == SCR_TABLE_TEXT)
+        print_letters(rows, n, f);
 }
 
-/* One line for each pair of status and reason, with the first command where it can be repeated. */
-static void print_rest(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
+static void print_html_rest(const struct scr_row *r, size_t count, FILE *f)
 {
+    fprintf(f, "<li>%zu row%s %s: ", count, count == 1 ? "" : "s", r->status);
+    scr_html_text(r->reason, f);
+    fputs("<br><code>", f);
+    scr_html_text(r->repro, f);
+    fputs("</code></li>\n", f);
+}
+
+void scr_table_print_rest(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
+{
+    bool any = false;
+
     for (size_t i = 0; i < n; i++) {
         const struct scr_row *r = &rows[i];
         bool repeated = scr_row_has_result(r);
@@ -343,15 +477,21 @@ static void print_rest(const struct scr_row *rows, size_t n, enum scr_table_styl
         }
         if (repeated)
             continue;
-        if (style == SCR_TABLE_MARKDOWN)
+        if (style == SCR_TABLE_HTML) {
+            fputs(any ? "" : "<ul>\n", f);
+            print_html_rest(r, count, f);
+            any = true;
+        } else if (style == SCR_TABLE_MARKDOWN)
             fprintf(f, "- %zu row%s %s: %s\n  `%s`\n", count, count == 1 ? "" : "s", r->status,
                     r->reason, r->repro);
         else
             fprintf(f, "%zu row%s %s: %s\n", count, count == 1 ? "" : "s", r->status, r->reason);
     }
+    fputs(any ? "</ul>\n" : "", f);
 }
 
-int scr_table_print(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
+int scr_table_print_results(const struct scr_row *rows, size_t n, enum scr_table_style style,
+                            FILE *f)
 {
     struct scr_row *shown = malloc((n + 1) * sizeof *shown);
     size_t n_shown = 0;
@@ -365,11 +505,21 @@ int scr_table_print(const struct scr_row *rows, size_t n, enum scr_table_style s
     if (n_shown > 0)
         print_table(shown, n_shown, style, f);
     free(shown);
-    if (n_shown < n) {
-        fputs(n_shown > 0 ? "\n" : "", f);
-        if (style == SCR_TABLE_MARKDOWN)
-            fputs("## Rows without a result\n\n", f);
-        print_rest(rows, n, style, f);
-    }
+    return SCR_OK;
+}
+
+int scr_table_print(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
+{
+    int status = scr_table_print_results(rows, n, style, f);
+    size_t rest = 0;
+
+    for (size_t i = 0; i < n; i++)
+        rest += !scr_row_has_result(&rows[i]);
+    if (status != SCR_OK || rest == 0)
+        return status;
+    fputs(rest < n ? "\n" : "", f);
+    if (style == SCR_TABLE_MARKDOWN)
+        fputs("## Rows without a result\n\n", f);
+    scr_table_print_rest(rows, n, style, f);
     return SCR_OK;
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the cases of a list one by one and gives each its row: data and reference of the group that
+ * a case belongs to, the baselines that it is compared with, the check and the times. It keeps what
+ * the next case can use, so cases run quickest in the order of the list, but may come in any.
+ */
+#ifndef SCR_HARNESS_ENGINE_H
+#define SCR_HARNESS_ENGINE_H
+
+#include "machine.h"
+#include "runner.h"
+
+#include <stdbool.h>
+
+struct scr_engine_options {
+    bool timed; /* else checked only */
+    bool warm;  /* measure with a warm cache */
+    struct scr_faults faults;
+    const char *folder; /* for the files that peers read and write; NULL: there are no peers */
+    scr_beat_fn beat;   /* or NULL */
+    void *user;
+};
+
+struct scr_engine;
+
+/* Borrows all its arguments but the options. SCR_OK or SCR_ERR_NO_MEMORY. */
+int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devices,
+                      const struct scr_machine *machine, const struct scr_engine_options *options,
+                      struct scr_engine **out);
+void scr_engine_destroy(struct scr_engine **e);
+
+/* What the host pays for a run of the empty kernel on a device, ns; unknown until it is set. */
+void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_wall_ns);
+
+/*
+ * Runs case `index` of the list; whatever goes wrong is in the row.
+ *
+ * time_limit_s   about what sampling may take, for each of the plans that are compared
+ * proves_little  the check could hardly have failed
+ */
+void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, struct scr_row *row,
+                    bool *proves_little);
+
+struct scr_peer;
+
+/*
+ * The row of a peer's kernel on the data and device of case `index`. init_only: what identifies
+ * it, and nothing runs.
+ */
+void scr_engine_run_peer(struct scr_engine *e, struct scr_peer *peer, int kernel, size_t index,
+                         bool init_only, double time_limit_s, struct scr_row *row);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One sample of a plan's time: which clock it comes from, which copy of the data it runs on, and
+ * what the device's own clock did meanwhile. Several plans on the same data can be sampled in turn.
+ */
+#ifndef SCR_HARNESS_SAMPLER_H
+#define SCR_HARNESS_SAMPLER_H
+
+#include "bench.h"
+#include "faults.h"
+#include "nvml.h"
+#include "row.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SCR_MAX_CONTESTANTS = 16, SCR_MAX_CLOCK_SAMPLES = 128 };
+
+struct scr_sampler {
+    /* Set by the caller; the rest is zero. */
+    struct scr_bench *bench;
+    size_t copies;         /* of the data, taken in turn */
+    bool cold;             /* they are too many for the cache */
+    bool no_events;        /* the device has none worth asking */
+    double floor_wall_ns;  /* a run of the empty kernel by the host's clock; NaN unknown */
+    struct scr_nvml *nvml; /* or NULL */
+    struct scr_faults faults;
+    size_t at; /* the case, for faults */
+
+    bool wall;        /* chosen: the host's clock, runs back to back */
+    const char *flag; /* why that was chosen against events: a word of a row's flags, or NULL */
+    double t_wall_ns; /* of plan 0, runs back to back */
+    size_t n_plans;
+    scr_plan *plans[SCR_MAX_CONTESTANTS];
+    int batch[SCR_MAX_CONTESTANTS]; /* runs a sample, by the host's clock */
+    double start_s, last_clock_s;
+    size_t n_samples, n_unseen; /* of plan 0: all, since the device's clock was looked at */
+    size_t n_throttled;
+    size_t n_clock;
+    double clock_mhz[SCR_MAX_CLOCK_SAMPLES], temperature_c[SCR_MAX_CLOCK_SAMPLES],
+        power_w[SCR_MAX_CLOCK_SAMPLES];
+};
+
+/*
+ * Warms up and decides for a clock: device events if they are there, run forward and agree with the
+ * host's clock within 10 % (beside what a launch costs), looked at three times before they are
+ * dismissed.
+ *
+ * limit_s  about what the caller means to spend on samples of one plan: slow plans are run but a
+ *          few times
+ * Returns SCR_OK or what a run returned.
+ */
+int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, double limit_s);
+
+/* A sample of plan `who`; of the type scr_contest_fn, user is the sampler. */
+int scr_sampler_take(void *user, size_t who, double *ns);
+
+/* Writes timer, cross-check, clocks and flags into the row. */
+void scr_sampler_report(struct scr_sampler *s, struct scr_row *row);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the time goes: by length, by part, by head of a trace. */
+#include "plot_points.h"
+
+#include "text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sets y and its interval, in microseconds. */
+static bool set_time(struct scr_plot_point *p)
+{
+    const struct scr_row *r = p->row;
+
+    p->y = r->t_median_ns / 1e3;
+    if (!(p->y > 0) || isinf(p->y))
+        return false;
+    scr_plot_set_interval(p, r->t_ci_lo_ns / 1e3, r->t_ci_hi_ns / 1e3);
+    return true;
+}
+
+/* ---- sequence length against latency ---- */
+
+static void r_text(const struct scr_row *r, char *out, size_t size)
+{
+    if (isfinite(r->r))
+        snprintf(out, size, "r %g", r->r);
+    else
+        snprintf(out, size, "own r");
+}
+
+static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
+{
+    const struct scr_row *r = p->row;
+    char workload[40], sharpness[24];
+
+    (void)rows;
+    p->x = r->seq_k;
+    if (!(p->x >= 1) || !set_time(p) || r->kernel[0] == '\0' || isfinite(r->trace_head))
+        return false;
+    scr_label_kernel(r, &p->colour);
+    scr_label_shape(r, p->group, sizeof p->group);
+    scr_plot_group_cache(p);
+    if (r->seq_q != r->seq_k)
+        scr_append(p->group, sizeof p->group, ", %g queries", r->seq_q);
+    scr_label_workload(r, workload, sizeof workload);
+    r_text(r, sharpness, sizeof sharpness);
+    scr_append(p->group, sizeof p->group, "; %s, window %s, %s", workload, r->window, sharpness);
+    return true;
+}
+
+static void seq_latency_print(FILE *f, const struct scr_plot_point *p)
+{
+    fprintf(f, "%.6g\t%.6g\t%.6g\t%.6g\t%gx%g\t", p->x, p->y, p->lo, p->hi, p->row->tile_q,
+            p->row->tile_k);
+}
+
+const struct scr_plot_kind scr_plot_seq_latency = {
+    .name = "seq_latency",
+    .per_device = true,
+    .fixed_colours = true,
+    .title = "Latency against sequence length",
+    .y_title = "latency (median)",
+    .note = "Bars: 95 % interval of the median.",
+    .columns = "seq_k\tt_median_us\tlo\thi\ttile",
+    .needs = "timed rows",
+    .point = seq_latency_point,
+    .print = seq_latency_print,
+    .better = scr_plot_is_faster,
+    .wide = true,
+};
+
+/* ---- floor, qk, pv ---- */
+
+/* Whether b runs the program that a runs, on the same shape. */
+static bool same_program(const struct scr_row *a, const struct scr_row *b)
+{
+    return strcmp(a->device, b->device) == 0 && strcmp(a->kernel, b->kernel) == 0 &&
+           strcmp(a->variant, b->variant) == 0 && strcmp(a->params, b->params) == 0 &&
+           strcmp(a->skip, b->skip) == 0 && a->tile_q == b->tile_q && a->tile_k == b->tile_k &&
+           strcmp(a->dtype, b->dtype) == 0 && strcmp(a->dtype_out, b->dtype_out) == 0 &&
+           a->batch == b->batch && a->heads == b->heads && a->kv_heads == b->kv_heads &&
+           a->seq_q == b->seq_q && a->seq_k == b->seq_k && a->dk == b->dk && a->dv == b->dv &&
+           a->causal == b->causal && a->norm == b->norm && strcmp(a->kv_len, b->kv_len) == 0 &&
+           strcmp(a->window, b->window) == 0 && strcmp(a->cache, b->cache) == 0;
+}
+
+/* The time of the same program where nothing is alive, or NaN. */
+static double time_of_empty(const struct scr_rows_file *rows, const struct scr_row *r)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct scr_row *e = &rows->rows[i];
+
+        if (strcmp(e->status, "ok") == 0 && strcmp(e->workload, "ends:0") == 0 &&
+            same_program(e, r))
+            return e->t_median_ns;
+    }
+    return NAN;
+}
+
+/* part: floor and time where nothing is alive, in microseconds. */
+static bool time_parts_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
+{
+    const struct scr_row *r = p->row;
+    struct scr_plot_label family = {0};
+
+    p->x = scr_plot_share(r->tiles_live, r->tiles_admissible);
+    if (r->peer[0] != '\0' || strcmp(r->kernel, "tile-skip") != 0 || strcmp(r->skip, "none") == 0 ||
+        isnan(p->x) || !set_time(p))
+        return false;
+    p->part[0] = r->t_floor_ns / 1e3;
+    p->part[1] = time_of_empty(rows, r) / 1e3;
+    if (!(p->part[0] >= 0) || !(p->part[1] > 0))
+        return false;
+    scr_plot_set_shape_group(p);
+    scr_plot_group_cache(p);
+    p->set[0] = '\0';
+    scr_label_family(r, &family);
+    scr_append(p->group, sizeof p->group, "; %s; skip=%s, tile %gx%g", family.text, r->skip,
+               r->tile_q, r->tile_k);
+    /* what is too long for the picture still tells the groups apart */
+    scr_append(p->group, sizeof p->group, "\n%s %s", r->variant, r->params);
+    return true;
+}
+
+static void time_parts_print(FILE *f, const struct scr_plot_point *p)
+{
+    fprintf(f, "%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t", p->x, p->y, p->lo, p->hi, p->part[0],
+            p->part[1] - p->part[0], p->y - p->part[1]);
+}
+
+const struct scr_plot_kind scr_plot_time_parts = {
+    .name = "time_parts",
+    .per_device = true,
+    .min_points = 2,
+    .title = "Where does the time of tile-skip go?",
+    .y_title = "time (median)",
+    .note = "floor: an empty kernel. qk: the same kernel where no pair is alive, less the floor. "
+            "pv: the rest. Bars: 95 % interval.",
+    .columns = "tile_density\tt_median_us\tlo\thi\tfloor_us\tqk_us\tpv_us",
+    .needs = "rows with a floor, and the same shape with workload=ends:0",
+    .point = time_parts_point,
+    .print = time_parts_print,
+    .better = scr_plot_is_faster,
+};
+
+/* ---- a trace, head by head ---- */
+
+/* The window in tokens: infinite where it is off, NaN where the row does not tell it. */
+static double window_of(const struct scr_row *r)
+{
+    char *end;
+    double w;
+
+    if (strcmp(r->window, "inf") == 0)
+        return INFINITY;
+    w = strtod(r->window, &end);
+    return end != r->window && *end == '\0' && w > 0 && isfinite(w) ? w : NAN;
+}
+
+/* part[0]: the window. */
+static bool trace_heads_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
+{
+    const struct scr_row *r = p->row;
+    char workload[40];
+
+    (void)rows;
+    p->x = scr_plot_share(r->tiles_live, r->tiles_admissible);
+    if (!scr_label_is_trace(r) || !isfinite(r->trace_head) || isnan(p->x) || !set_time(p))
+        return false;
+    p->part[0] = window_of(r);
+    p->place = r->trace_head;
+    scr_label_kernel(r, &p->colour);
+    scr_plot_set_shape_group(p);
+    scr_plot_group_cache(p);
+    p->set[0] = '\0';
+    scr_label_workload(r, workload, sizeof workload);
+    scr_append(p->group, sizeof p->group, "; %s", workload);
+    return true;
+}
+
+static void trace_heads_print(FILE *f, const struct scr_plot_point *p)
+{
+    fprintf(f, "%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%g\t%gx%g\t", p->x, p->y, p->lo, p->hi,
+            p->part[0], scr_plot_share(p->row->pairs_live, p->row->pairs_admissible),
+            p->row->trace_head, p->row->tile_q, p->row->tile_k);
+}
+
+const struct scr_plot_kind scr_plot_trace_heads = {
+    .name = "trace_heads",
+    .per_device = true,
+    .fixed_colours = true,
+    .min_points = 2,
+    .title = "A trace, head by head",
+    .y_title = "latency of one head (median)",
+    .note = "Bars: 95 % interval of the median. Numbers: heads.",
+    .columns = "tile_density\tt_median_us\tlo\thi\twindow\tpair_density\thead\ttile",
+    .needs = "single heads of a trace",
+    .point = trace_heads_point,
+    .print = trace_heads_print,
+    .better = scr_plot_is_faster,
+};

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enumerate.h"
+
+#include "presets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct maker {
+    const struct scr_options *o;
+    const struct scr_devices *devices;
+    struct scr_case_list *list;
+    char why[700];
+};
+
+static int add_product(struct maker *s, const char *line, enum scr_preset_on on, bool preset)
+{
+    const scr_device_info *devices[SCR_MAX_DEVICES];
+    struct scr_axes axes = {0};
+    int status = scr_axes_set_line(&axes, line, s->why, sizeof s->why);
+
+    for (size_t i = 0; i < s->devices->n; i++) {
+        const scr_device_info *info = s->devices->info[i];
+
+        devices[i] = on == SCR_ON_ANY || info->is_cpu == (on == SCR_ON_CPU) ? info : NULL;
+    }
+    if (preset)
+        scr_axes_mark_preset(&axes);
+    if (status == SCR_OK)
+        status = scr_axes_override(&axes, &s->o->axes);
+    if (status == SCR_OK)
+        status = scr_case_list_add(s->list, &axes, devices, s->devices->n, s->o->seed, s->why,
+                                   sizeof s->why);
+    scr_axes_clear(&axes);
+    return status;
+}
+
+static int add_file(struct maker *s, const char *path)
+{
+    FILE *f = fopen(path, "re");
+    char *line = NULL;
+    size_t room = 0;
+    int number = 0;
+    int status = SCR_OK;
+
+    if (f == NULL) {
+        snprintf(s->why, sizeof s->why, "--cases %s: %s", path, strerror(errno));
+        return SCR_ERR_INVALID;
+    }
+    while (status == SCR_OK && getline(&line, &room, f) >= 0) {
+        number++;
+        if (line[strspn(line, " \t\r\n")] == '\0' || line[strspn(line, " \t")] == '#')
+            continue;
+        status = add_product(s, line, SCR_ON_ANY, false);
+        if (status != SCR_OK) {
+            char inner[sizeof s->why];
+
+            snprintf(inner, sizeof inner, "%s", s->why);
+            snprintf(s->why, sizeof s->why, "%.400s:%d: %.280s", path, number, inner);
+        }
+    }
+    if (status == SCR_OK && ferror(f)) {
+        snprintf(s->why, sizeof s->why, "--cases %s: %s", path, strerror(errno));
+        status = SCR_ERR_INVALID;
+    }
+    free(line);
+    fclose(f);
+    return status;
+}
+
+const char *scr_enumerate_preset(const struct scr_options *o)
+{
+    if (o->n_cases > 0)
+        return "none";
+    if (o->preset != NULL)
+        return o->preset;
+    return o->mode == SCR_MODE_SWEEP ? "quick" : "check";
+}
+
+static int enumerate(struct maker *s, const struct scr_preset *preset)
+{
+    int status = SCR_OK;
+
+    for (int i = 0; i < s->o->n_cases && status == SCR_OK; i++)
+        status = add_file(s, s->o->cases[i]);
+    if (s->o->n_cases == 0) {
+        for (const struct scr_preset_line *l = preset->lines; l->axes && status == SCR_OK; l++)
+            status = add_product(s, l->axes, l->on, true);
+    }
+    if (status != SCR_OK)
+        return status;
+    scr_case_list_sort(s->list);
+    if (s->list->n > 0)
+        return SCR_OK;
+    snprintf(s->why, sizeof s->why, "no configuration is left%s%s",
+             s->list->dropped[0] != '\0' ? ": " : "; the axes describe none", s->list->dropped);
+    return SCR_ERR_INVALID;
+}
+
+int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices,
+                  struct scr_case_list *list, double *time_limit_s, char *why, size_t why_size)
+{
+    bool timed = o->mode == SCR_MODE_SWEEP;
+    const char *name = scr_enumerate_preset(o);
+    const struct scr_preset *preset = scr_preset_find(o->n_cases == 0 ? name
+                                                      : timed         ? "quick"
+                                                                      : "check");
+    struct maker s = {.o = o, .devices = devices, .list = list};
+    int status = enumerate(&s, preset);
+
+    *time_limit_s = !timed ? 0 : o->time_limit_s > 0 ? o->time_limit_s : preset->time_limit_s;
+    snprintf(why, why_size, "%s", s.why);
+    return status;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of a sweep share: its state, and the steps that more than one of them takes. */
+#ifndef SCR_HARNESS_SWEEP_STATE_H
+#define SCR_HARNESS_SWEEP_STATE_H
+
+#include "case.h"
+#include "devices.h"
+#include "machine.h"
+#include "options.h"
+#include "peak.h"
+#include "progress.h"
+#include "row.h"
+#include "rows_file.h"
+#include "run_folder.h"
+#include "supervisor.h"
+
+#include <jansson.h>
+
+#include <signal.h>
+#include <stdbool.h>
+
+struct scr_tally {
+    size_t ok, wrong, skipped, failed, little;
+};
+
+struct scr_sweep {
+    const struct scr_options *o;
+    struct scr_devices *devices;
+    const struct scr_machine *machine;
+    const volatile sig_atomic_t *stop;
+    bool timed;
+    double time_limit_s;
+    double start_s;
+    struct scr_case_list list;
+    bool *done; /* by case: its row is there from an earlier run */
+    struct scr_supervisor *supervisor;
+    struct scr_peak peaks[SCR_MAX_DEVICES];
+    struct scr_run_folder folder;
+    bool has_folder;
+    struct scr_progress progress;
+    json_t *peers;            /* the kernels of each: arrays of names */
+    struct scr_row *rows;     /* room for all */
+    size_t n_rows, n_want;    /* what a complete run has */
+    struct scr_rows_file old; /* of the run that is resumed */
+    struct scr_tally tally[SCR_MAX_DEVICES];
+    char why[700];
+    bool write_failed;
+    bool lists_only;      /* --benchmark_list_tests */
+    size_t n_over_budget; /* rows not started */
+};
+
+/* sweep.c */
+
+/* Whether a status says that a case was tried and gave no result. */
+bool scr_sweep_in_vain(const struct scr_row *row);
+bool scr_sweep_over_budget(const struct scr_sweep *s);
+
+/* What sampling may take for each plan of the next row, seconds. */
+double scr_sweep_row_limit(const struct scr_sweep *s);
+
+/* Runs a case and relates its row to the ceilings of its device. */
+void scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little);
+
+/* Adds a row's status to the tally of the device of c. */
+void scr_sweep_count(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
+
+/* Counts a row and appends it to the rows and the file. */
+void scr_sweep_keep(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
+
+/* sweep_folder.c */
+
+/* Makes the folder of the run, or opens that of the run to be resumed, whose rows it takes over;
+ * a run that keeps no files has none. SCR_OK, or SCR_ERR_* with a line in s->why. */
+int scr_sweep_open_folder(struct scr_sweep *s, int argc, char **argv);
+
+/* Measures the ceilings of the devices, where an earlier run did not. Contracts as above. */
+int scr_sweep_measure_peaks(struct scr_sweep *s);
+
+/* The row that the run to be resumed has for a repro, or NULL. */
+const struct scr_row *scr_sweep_find_old(const struct scr_sweep *s, const char *repro);
+
+/* Writes what is derived from the rows. note: how the run ended, or "". */
+int scr_sweep_write_files(struct scr_sweep *s, const char *note);
+
+/* sweep_peers.c */
+
+/* Starts the peers and makes room for all rows. SCR_OK, or SCR_ERR_* with a line in s->why. */
+int scr_sweep_prepare_rows(struct scr_sweep *s);
+
+/* Runs the peers, where case `index` is the last of its data on its device. */
+void scr_sweep_run_peers(struct scr_sweep *s, size_t index);
+
+/* sweep_gbench.c */
+
+/* Whether one of Google Benchmark's flags is given and not false. */
+bool scr_sweep_gbench_has(const struct scr_options *o, const char *flag);
+
+/* Runs the cases by way of Google Benchmark, which chooses among them and reports. */
+int scr_sweep_run_gbench(struct scr_sweep *s);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sampling, its stopping rule, and comparisons, on made-up clocks. */
+#include "philox.h"
+#include "timer.h"
+
+#include <screening/error.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Normal noise from a seeded stream. */
+static double normal(uint32_t stream, uint64_t i)
+{
+    double u = scr_philox_uniform(5, stream, 2 * i), v = scr_philox_uniform(5, stream, 2 * i + 1);
+
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+}
+
+struct clock {
+    uint32_t stream;
+    uint64_t calls;
+    double mean[3], noise, drift; /* drift: growth per call, a part of the first value */
+    size_t taken[3];
+    double slow_s; /* what a sample of contestant `slow` takes in truth */
+    size_t slow;
+    int fail_at;
+};
+
+static int read_clock(void *user, size_t who, double *ns)
+{
+    struct clock *c = user;
+    double slow = 1 + c->drift * (double)c->calls;
+
+    if (c->fail_at > 0 && c->calls >= (uint64_t)c->fail_at)
+        return SCR_ERR_DEVICE;
+    *ns = c->mean[who] * slow * (1 + c->noise * normal(c->stream, c->calls));
+    c->calls++;
+    c->taken[who]++;
+    if (who == c->slow && c->slow_s > 0) {
+        double start = scr_clock_s();
+
+        while (scr_clock_s() - start < c->slow_s) {
+        }
+    }
+    return SCR_OK;
+}
+
+static int read_one(void *user, double *ns)
+{
+    return read_clock(user, 0, ns);
+}
+
+static void steady_clock_stops_early(void **state)
+{
+    struct clock c = {.mean = {1000}, .noise = 0.001};
+    struct scr_time_result t;
+
+    (void)state;
+    assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_OK);
+    assert_string_equal(t.stop, "interval");
+    assert_in_range(t.stats.n, 10, 20);
+    assert_true(fabs(t.stats.median - 1000) < 2);
+    assert_true(t.stats.ci_lo <= t.stats.median && t.stats.median <= t.stats.ci_hi);
+}
+
+static void noise_takes_more_samples(void **state)
+{
+    struct clock c = {.mean = {1000}, .noise = 0.05, .stream = 1};
+    struct scr_time_result t;
+
+    (void)state;
+    assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_OK);
+    assert_string_equal(t.stop, "interval");
+    assert_true(t.stats.n > 40);
+    assert_true(t.stats.ci_hi <= 1.01 * t.stats.median && t.stats.ci_lo >= 0.99 * t.stats.median);
+}
+
+static void time_limit_ends_what_never_settles(void **state)
+{
+    struct clock c = {.mean = {1000, 1000}, .noise = 0.5, .slow_s = 0.001, .slow = 0};
+    struct scr_contest contest;
+
+    (void)state;
+    assert_int_equal(scr_contest_run(read_clock, &c, 2, 0.02, &contest), SCR_OK);
+    assert_string_equal(contest.stop, "time");
+    assert_true(contest.rounds >= SCR_MIN_SAMPLES);
+    scr_contest_clear(&contest);
+}
+
+static void failure_is_passed_on(void **state)
+{
+    struct clock c = {.mean = {1000}, .noise = 0.5, .fail_at = 7};
+    struct scr_time_result t;
+
+    (void)state;
+    assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_ERR_DEVICE);
+}
+
+static void outliers_are_counted_and_kept(void **state)
+{
+    double x[] = {10, 11, 12, 13, 14, 15, 16, 17, 18, 1000, -500};
+    struct scr_time_stats s;
+
+    (void)state;
+    scr_time_describe(x, 11, &s);
+    assert_int_equal(s.n, 11);
+    assert_int_equal(s.n_outliers, 2);
+    assert_true(s.min == -500);
+}
+
+/* One that takes far longer is sampled six times at least, and then less often. */
+static void slow_contestant_sits_out(void **state)
+{
+    struct clock c = {.mean = {1000, 5000}, .noise = 0.2, .slow_s = 0.0005, .slow = 1};
+    struct scr_contest contest;
+    struct scr_ratio ratio;
+
+    (void)state;
+    assert_int_equal(scr_contest_run(read_clock, &c, 2, 0.05, &contest), SCR_OK);
+    assert_true(c.taken[1] >= SCR_MIN_SAMPLES);
+    assert_true(c.taken[1] < c.taken[0]);
+    assert_int_equal(scr_contest_ratio(&contest, 1, 0, &ratio), SCR_OK);
+    assert_true(ratio.lo <= ratio.value && ratio.value <= ratio.hi);
+    assert_true(ratio.lo < 5 && 5 < ratio.hi);
+    scr_contest_clear(&contest);
+}
+
+/* The clock slows down without end while sampling: times drift, the ratio stays. */
+static void drift_leaves_the_ratio(void **state)
+{
+    struct clock c = {.mean = {1000, 1300}, .noise = 0.002, .drift = 0.01};
+    struct scr_contest contest;
+    struct scr_ratio ratio;
+    struct scr_time_stats stats;
+
+    (void)state;
+    assert_int_equal(scr_contest_run(read_clock, &c, 2, 10, &contest), SCR_OK);
+    assert_int_equal(scr_contest_describe(&contest, 0, &stats), SCR_OK);
+    assert_true(stats.q3 > 1.5 * stats.q1);
+    assert_int_equal(scr_contest_ratio(&contest, 1, 0, &ratio), SCR_OK);
+    assert_true(fabs(ratio.value - 1.3) < 0.02);
+    scr_contest_clear(&contest);
+}
+
+/* Of many A/A comparisons about one in twenty has an interval without 1. */
+static void equal_variants_show_no_difference(void **state)
+{
+    enum { TRIALS = 200 };
+    int outside = 0;
+
+    (void)state;
+    for (int i = 0; i < TRIALS; i++) {
+        struct clock c = {.mean = {1000, 1000}, .noise = 0.03, .stream = 100 + (uint32_t)i};
+        struct scr_contest contest;
+        struct scr_ratio ratio;
+
+        assert_int_equal(scr_contest_run(read_clock, &c, 2, 10, &contest), SCR_OK);
+        assert_int_equal(scr_contest_ratio(&contest, 1, 0, &ratio), SCR_OK);
+        outside += ratio.lo > 1 || ratio.hi < 1;
+        scr_contest_clear(&contest);
+    }
+    print_message("%d of %d intervals do not hold 1\n", outside, TRIALS);
+    assert_in_range(outside, 1, TRIALS / 8);
+}
+
+static void few_samples_give_no_interval(void **state)
+{
+    double ns[2 * SCR_MAX_SAMPLES];
+    struct scr_contest c = {.n = 2, .rounds = 5, .ns = ns};
+    struct scr_ratio ratio;
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        ns[i] = 2;
+        ns[SCR_MAX_SAMPLES + i] = 1;
+    }
+    assert_int_equal(scr_contest_ratio(&c, 0, 1, &ratio), SCR_OK);
+    assert_true(ratio.value == 2);
+    assert_true(isnan(ratio.lo) && isnan(ratio.hi));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steady_clock_stops_early),
+        cmocka_unit_test(noise_takes_more_samples),
+        cmocka_unit_test(time_limit_ends_what_never_settles),
+        cmocka_unit_test(failure_is_passed_on),
+        cmocka_unit_test(outliers_are_counted_and_kept),
+        cmocka_unit_test(slow_contestant_sits_out),
+        cmocka_unit_test(drift_leaves_the_ratio),
+        cmocka_unit_test(equal_variants_show_no_difference),
+        cmocka_unit_test(few_samples_give_no_interval),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
