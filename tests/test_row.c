@@ -101,7 +101,7 @@ static void csv_quotes(void **state)
     scr_row_init(&row, &c);
     scr_row_status(&row, "ok", "%s", "");
     text_of(scr_row_write_csv, &row, &line);
-    assert_non_null(strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\",,screening,tile-skip,portable,"));
+    assert_non_null(strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\"0,,screening,tile-skip,portable,"));
     assert_null(strstr(line, "nan"));
     free(line);
 }
@@ -324,11 +324,13 @@ static void verdict_without_evidence(void **state)
     strcpy(rows[1].window, "256");
     expect_verdict(rows, 2, "no difference can be told: no row compares");
     for (int i = 0; i < 2; i++) {
-        strcpy(rows[i].window, "auto");
+        strcpy(rows[i].window, "own");
         strcpy(rows[i].workload, "trace:/a/b.safetensors");
     }
-    expect_verdict(rows, 2, "tile density 0.1 (2.00x), the only one measured");
-    expect_verdict(rows, 2, "the trace's own windows");
+    expect_verdict(rows, 2, "its own windows: tile-skip is 2.00x");
+    /* One head is not the layer. */
+    rows[0].trace_head = 3;
+    expect_verdict(rows, 2, "no difference can be told: no row compares");
 }
 
 static void verdict_says_how_it_was_timed(void **state)

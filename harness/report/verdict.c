@@ -25,14 +25,14 @@ enum scr_outcome scr_row_outcome(const struct scr_row *r)
 
 /*
  * A skipping row whose speedup says something about tile density alone: without a window, which is
- * a gain of its own, or with a trace's own windows. like: only rows that compare with it.
+ * a gain of its own. like: only rows that compare with it.
  */
 static bool speaks(const struct scr_row *r, const struct scr_row *like)
 {
     return strcmp(r->status, "ok") == 0 && r->peer[0] == '\0' &&
            strcmp(r->kernel, "tile-skip") == 0 && strcmp(r->skip, "none") != 0 &&
            isfinite(r->speedup_vs_masked) && isfinite(r->tile_density) &&
-           strcmp(r->window, is_trace(r) ? "auto" : "inf") == 0 &&
+           strcmp(r->window, "inf") == 0 && !is_trace(r) &&
            (like == NULL ||
             (strcmp(r->device, like->device) == 0 && strcmp(r->dtype, like->dtype) == 0 &&
              strcmp(r->dtype_out, like->dtype_out) == 0 && r->dk == like->dk && r->dv == like->dv &&
@@ -210,6 +210,50 @@ static void claim(const struct point *p, size_t n, char *out, size_t size)
     }
 }
 
+/* A whole layer of a trace, skipped and compared. */
+static bool is_layer(const struct scr_row *r)
+{
+    return is_trace(r) && strcmp(r->status, "ok") == 0 && r->peer[0] == '\0' &&
+           strcmp(r->kernel, "tile-skip") == 0 && strcmp(r->skip, "none") != 0 &&
+           isnan(r->trace_head) && isfinite(r->speedup_vs_masked);
+}
+
+static bool same_layer(const struct scr_row *a, const struct scr_row *b)
+{
+    return strcmp(a->workload, b->workload) == 0 && strcmp(a->device, b->device) == 0 &&
+           strcmp(a->dtype, b->dtype) == 0 && strcmp(a->cache, b->cache) == 0 &&
+           a->seq_q == b->seq_q && a->seq_k == b->seq_k;
+}
+
+/*
+ * Adds a line for each trace, device and type: what its fastest row gains over masked-dense, window
+ * and threshold together.
+ */
+static void describe_traces(const struct scr_row *rows, size_t n, char *out, size_t size)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct scr_row *r = &rows[i];
+        const char *file = strrchr(r->workload, '/');
+        bool fastest = is_layer(r);
+
+        for (size_t j = 0; j < n && fastest; j++)
+            fastest = j == i || !is_layer(&rows[j]) || !same_layer(r, &rows[j]) ||
+                      r->t_median_ns < rows[j].t_median_ns ||
+                      (r->t_median_ns == rows[j].t_median_ns && i < j);
+        if (!fastest)
+            continue;
+        scr_append(out, size, "%s%s, seq %.0f, its own windows: ", out[0] != '\0' ? "\n" : "",
+                   file != NULL ? file + 1 : r->workload + strlen("trace:"), r->seq_q);
+        if (scr_row_outcome(r) == SCR_OUTCOME_WINS || scr_row_outcome(r) == SCR_OUTCOME_LOSES)
+            scr_append(out, size, "tile-skip is %.2fx (%.2f-%.2f) as fast as masked-dense",
+                       r->speedup_vs_masked, r->speedup_vs_masked_lo, r->speedup_vs_masked_hi);
+        else
+            scr_append(out, size, "no difference between tile-skip and masked-dense can be told");
+        scr_append(out, size, " (%s %s, %s, skip=%s, tile %.0fx%.0f)", r->device, r->device_name,
+                   r->dtype, r->skip, r->tile_q, r->tile_k);
+    }
+}
+
 static int device_rank(const struct scr_row *r)
 {
     if (strcmp(r->backend, "cuda") == 0)
@@ -340,12 +384,12 @@ int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
         char said[400];
 
         claim(points, collect(rows, n, like, points), said, sizeof said);
-        scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, tile %.0fx%.0f, seq %.0f%s)",
+        scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, tile %.0fx%.0f, seq %.0f)",
                    out[0] != '\0' ? "\n" : "", said, like->device, like->device_name, like->dtype,
-                   like->dk, like->dv, like->tile_q, like->tile_k, like->seq_q,
-                   is_trace(like) ? ", the trace's own windows" : "");
+                   like->dk, like->dv, like->tile_q, like->tile_k, like->seq_q);
     }
     free(points);
+    describe_traces(rows, n, out, size);
     if (out[0] == '\0')
         snprintf(out, size,
                  "no difference can be told: no row compares tile-skip with masked-dense with the "
