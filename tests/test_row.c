@@ -101,7 +101,7 @@ static void csv_quotes(void **state)
     scr_row_init(&row, &c);
     scr_row_status(&row, "ok", "%s", "");
     text_of(scr_row_write_csv, &row, &line);
-    assert_non_null(strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\"0,,screening,tile-skip,portable,"));
+    assert_non_null(strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\",0,,screening,tile-skip,portable,"));
     assert_null(strstr(line, "nan"));
     free(line);
 }
