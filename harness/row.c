@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
+#include "truth.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -64,6 +66,7 @@ static const struct column {
     COLUMN(n_samples, WHOLE),
     COLUMN(n_outliers, WHOLE),
     COLUMN(t_wall_ns, REAL),
+    COLUMN(t_event_ns, REAL),
     COLUMN(t_floor_ns, REAL),
     COLUMN(n_throttled, WHOLE),
     COLUMN(clock_mhz, REAL),
@@ -195,6 +198,27 @@ void scr_row_status(struct scr_row *row, const char *status, const char *format,
     vsnprintf(row->reason, sizeof row->reason, format, ap);
     va_end(ap);
     row->reason[strcspn(row->reason, "\r\n")] = '\0';
+}
+
+void scr_row_forget_times(struct scr_row *row)
+{
+    row->t_median_ns = row->t_ci_lo_ns = row->t_ci_hi_ns = row->t_min_ns = NAN;
+    row->t_q1_ns = row->t_q3_ns = row->t_wall_ns = row->t_event_ns = NAN;
+    row->n_samples = row->n_outliers = row->n_throttled = NAN;
+    row->clock_mhz = row->temperature_c = row->power_w = NAN;
+    row->timer[0] = row->stop[0] = row->flags[0] = '\0';
+}
+
+void scr_row_judge(struct scr_row *row, const struct scr_verdict *v)
+{
+    row->rel_err = v->rel_err < 0 ? NAN : v->rel_err;
+    row->tol = v->tol;
+    row->rows_checked = (double)v->rows_checked;
+    row->rows = (double)v->rows;
+    row->heads_zero = v->heads_zero;
+    row->heads_ill = v->heads_ill;
+    if (!v->pass)
+        scr_row_status(row, "wrong", "%s", v->reason);
 }
 
 bool scr_row_has_flag(const struct scr_row *row, const char *word)

@@ -64,10 +64,12 @@ struct scr_row {
      */
     char flags[120];
     double t_median_ns, t_ci_lo_ns, t_ci_hi_ns, t_min_ns, t_q1_ns, t_q3_ns, n_samples;
-    double n_outliers;  /* beyond 1.5 quartile ranges; they stay in */
-    double t_wall_ns;   /* a run by the host's clock, runs back to back: the cross-check */
-    double t_floor_ns;  /* the device's empty kernel, same timer */
-    double n_throttled; /* samples during which the clock was held down */
+    double n_outliers; /* beyond 1.5 quartile ranges; they stay in */
+    /* the cross-check, before sampling: a run by the host's clock, runs back to back, and by the
+     * device's events */
+    double t_wall_ns, t_event_ns;
+    double t_floor_ns;                        /* the device's empty kernel, same timer */
+    double n_throttled;                       /* samples during which the clock was held down */
     double clock_mhz, temperature_c, power_w; /* medians over the samples */
     double pairs_admissible, pairs_live, pairs_near_tau, pair_density;
     double tiles_admissible, tiles_live, tile_density;
@@ -82,7 +84,7 @@ struct scr_row {
     double t_masked_ns;      /* its time, sampled beside this row's */
     double pct_ideal;        /* 100 (live tiles / tiles of masked-dense) t_masked / t */
     double flop;             /* executed */
-    double bytes;            /* each input and output once */
+    double bytes;            /* that must be moved: what it reads and writes, once */
     double flop_per_s;
     double pct_roofline; /* 100 max(flop / peak, bytes / bandwidth) / t */
     char bound[8];       /* which of the two: compute memory */
@@ -112,6 +114,14 @@ json_t *scr_row_json(const struct scr_row *row);
  * can be read. False where a column has a value of the wrong type or no status.
  */
 bool scr_row_from_json(const json_t *object, struct scr_row *row);
+
+struct scr_verdict;
+
+/* Takes over what was found about the output; a status only where that is wrong. */
+void scr_row_judge(struct scr_row *row, const struct scr_verdict *v);
+
+/* Takes back all that is known of a time, as of a row that turns out to be wrong. */
+void scr_row_forget_times(struct scr_row *row);
 
 /* Adds a word to flags, once. */
 void scr_row_flag(struct scr_row *row, const char *word);

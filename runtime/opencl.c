@@ -575,7 +575,8 @@ static cl_int set_args(const struct opencl_api *cl, cl_kernel kernel, const stru
     return error;
 }
 
-/* Nanoseconds from the start of one command to the end of another, -1 where that is not known. */
+/* Nanoseconds from the start of one command to the end of another; -1 where that is not known, less
+ * where the end lies before the start. */
 static double elapsed(const struct opencl_api *cl, cl_event first, cl_event last)
 {
     cl_ulong start = 0;
@@ -585,9 +586,9 @@ static double elapsed(const struct opencl_api *cl, cl_event first, cl_event last
             CL_SUCCESS ||
         cl->GetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) !=
             CL_SUCCESS ||
-        end <= start)
+        end == start)
         return -1.0;
-    return (double)(end - start);
+    return end > start ? (double)(end - start) : -2.0 - (double)(start - end);
 }
 
 static int opencl_run(struct scr_program *prog, const struct scr_run *run, double *ns)

@@ -57,26 +57,27 @@ static int read_one(void *user, double *ns)
 
 static void steady_clock_stops_early(void **state)
 {
-    struct clock c = {.mean = {1000}, .noise = 0.001};
+    struct clock c = {.mean = {1000}, .noise = 0.001, .slow_s = 0.0005};
     struct scr_time_result t;
 
     (void)state;
     assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_OK);
     assert_string_equal(t.stop, "interval");
-    assert_in_range(t.stats.n, 10, 20);
+    /* 50 ms, and a look some samples later. */
+    assert_in_range(t.stats.n, 20, 140);
     assert_true(fabs(t.stats.median - 1000) < 2);
     assert_true(t.stats.ci_lo <= t.stats.median && t.stats.median <= t.stats.ci_hi);
 }
 
 static void noise_takes_more_samples(void **state)
 {
-    struct clock c = {.mean = {1000}, .noise = 0.05, .stream = 1};
+    struct clock c = {.mean = {1000}, .noise = 0.05, .stream = 1, .slow_s = 0.0005};
     struct scr_time_result t;
 
     (void)state;
     assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_OK);
     assert_string_equal(t.stop, "interval");
-    assert_true(t.stats.n > 40);
+    assert_true(t.stats.n > 60);
     assert_true(t.stats.ci_hi <= 1.01 * t.stats.median && t.stats.ci_lo >= 0.99 * t.stats.median);
 }
 
@@ -90,6 +91,37 @@ static void time_limit_ends_what_never_settles(void **state)
     assert_string_equal(contest.stop, "time");
     assert_true(contest.rounds >= SCR_MIN_SAMPLES);
     scr_contest_clear(&contest);
+}
+
+/* How often the interval of 100 samples holds the value about which they scatter; each sample takes
+ * over `memory` of the deviation of the one before. */
+static double coverage(double memory)
+{
+    enum { TRIALS = 400, N = 100 };
+    int held = 0;
+
+    for (uint32_t i = 0; i < TRIALS; i++) {
+        struct scr_time_stats s;
+        double x[N], deviation = normal(1000 + i, 0);
+
+        for (size_t j = 0; j < N; j++) {
+            deviation = memory * deviation + sqrt(1 - memory * memory) * normal(1000 + i, j + 1);
+            x[j] = 1000 + 10 * deviation;
+        }
+        scr_time_describe(x, N, &s);
+        held += s.ci_lo <= 1000 && 1000 <= s.ci_hi;
+    }
+    return (double)held / TRIALS;
+}
+
+static void intervals_hold_the_value(void **state)
+{
+    (void)state;
+    print_message("independent %.3f, alike 0.5 %.3f, 0.9 %.3f\n", coverage(0), coverage(0.5),
+                  coverage(0.9));
+    assert_true(coverage(0) >= 0.93);
+    assert_true(coverage(0.5) >= 0.9);
+    assert_true(coverage(0.9) >= 0.75);
 }
 
 static void failure_is_passed_on(void **state)
@@ -190,6 +222,7 @@ int main(void)
         cmocka_unit_test(steady_clock_stops_early),
         cmocka_unit_test(noise_takes_more_samples),
         cmocka_unit_test(time_limit_ends_what_never_settles),
+        cmocka_unit_test(intervals_hold_the_value),
         cmocka_unit_test(failure_is_passed_on),
         cmocka_unit_test(outliers_are_counted_and_kept),
         cmocka_unit_test(slow_contestant_sits_out),

@@ -41,6 +41,7 @@ static void by_hwloc(struct scr_machine *m)
     m->l1d = cache_size(t, HWLOC_OBJ_L1CACHE);
     m->l2 = cache_size(t, HWLOC_OBJ_L2CACHE);
     m->l3 = cache_size(t, HWLOC_OBJ_L3CACHE);
+    m->l3_total = m->l3 * (size_t)number_of(t, HWLOC_OBJ_L3CACHE);
     if (model == NULL && (o = hwloc_get_obj_by_type(t, HWLOC_OBJ_PACKAGE, 0)) != NULL)
         model = hwloc_obj_get_info_by_name(o, "CPUModel");
     if (model != NULL)
@@ -64,7 +65,7 @@ static void by_system(struct scr_machine *m)
 #ifdef _SC_LEVEL1_DCACHE_SIZE /* of the GNU C library */
     m->l1d = system_size(_SC_LEVEL1_DCACHE_SIZE);
     m->l2 = system_size(_SC_LEVEL2_CACHE_SIZE);
-    m->l3 = system_size(_SC_LEVEL3_CACHE_SIZE);
+    m->l3 = m->l3_total = system_size(_SC_LEVEL3_CACHE_SIZE);
 #endif
 }
 

@@ -16,6 +16,7 @@ struct scr_machine {
     int packages, numa_nodes, cores; /* 0 unknown */
     int threads;                     /* that this process may use */
     size_t memory, l1d, l2, l3;      /* bytes; 0 unknown; caches: one instance */
+    size_t l3_total;                 /* all instances */
     char note[400];                  /* what went wrong while finding this out, or "" */
     struct scr_topology *topology;   /* NULL where it could not be found */
 };

@@ -111,7 +111,7 @@ static struct scr_known *learn(struct scr_baselines *b, const struct scr_runner 
     other.refused =
         scr_config_resolve(c->device, &c->spec.problem, &other.config, other.why, sizeof other.why);
     scr_row_init(&row, &other);
-    scr_runner_check(r, &other, 1, &row, &checked);
+    scr_runner_check(r, &other, r->bench->n_copies > 0 ? r->bench->n_copies : 1, &row, &checked);
     k->right = checked.plan != NULL;
     k->hash = checked.hash;
     if (k->right && timed)
@@ -148,9 +148,9 @@ static void name_shape(const struct scr_case *c, char *out, size_t size)
 {
     const scr_problem *p = &c->spec.problem;
 
-    snprintf(out, size, "%s %d %d %d %d %d %d %d %d %d %d %d %d %d ", c->device->id, p->batch,
+    snprintf(out, size, "%s %d %d %d %d %d %d %d %d %d %d %d %d %d %d ", c->device->id, p->batch,
              p->heads_q, p->heads_kv, p->len_q, p->len_k, p->dk, p->dv, p->q_pos0, (int)p->dtype,
-             (int)p->dtype_out, p->causal, p->tanh_norm, p->has_kv_len);
+             (int)p->dtype_out, p->causal, p->tanh_norm, p->has_kv_len, c->spec.ragged_kv_len);
     scr_window_name(&c->spec.window, out + strlen(out), size - strlen(out));
     if (c->spec.window.kind == SCR_WINDOW_AUTO) {
         scr_append(out, size, " ");
@@ -183,10 +183,15 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     struct scr_time_stats stats;
     double best_ns = INFINITY;
     size_t n = 0, winner = 0;
-    int status = tiles->n > 0 ? SCR_OK : SCR_ERR_NOT_FOUND;
+    size_t which[SCR_MAX_CONTESTANTS];
+    int status;
 
-    for (; n < tiles->n && status == SCR_OK; n++)
-        status = scr_plan_create(r->bench->dev, &c->spec.problem, &tiles->config[n], 0, &plans[n]);
+    for (size_t i = 0; i < tiles->n; i++) {
+        if (scr_plan_create(r->bench->dev, &c->spec.problem, &tiles->config[i], 0, &plans[n]) ==
+            SCR_OK)
+            which[n++] = i;
+    }
+    status = n > 0 ? SCR_OK : SCR_ERR_NOT_FOUND;
     if (status == SCR_OK && n > 1)
         status = scr_sampler_start(&s, plans, n, TUNE_LIMIT_S);
     if (status == SCR_OK && n > 1)
@@ -202,7 +207,7 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     for (size_t i = 0; i < n; i++)
         scr_plan_destroy(&plans[i]);
     if (status == SCR_OK)
-        *best = tiles->config[winner];
+        *best = tiles->config[which[winner]];
     return status == SCR_OK;
 }
 
@@ -269,6 +274,8 @@ static void sample_alone(const struct scr_runner *r, const struct scr_case *c,
     int status;
 
     beat(r, "sample a baseline");
+    s.no_check = true; /* by the clock that the row itself has */
+    k->wall = s.wall;
     status = scr_plan_create(r->bench->dev, &c->spec.problem, &k->config, 0, &plan);
     if (status == SCR_OK)
         status = scr_sampler_start(&s, &plan, 1, limit_s);
@@ -281,8 +288,8 @@ static void sample_alone(const struct scr_runner *r, const struct scr_case *c,
 }
 
 static void add_rival(struct scr_baselines *b, const struct scr_runner *r, const struct scr_case *c,
-                      const struct scr_sampler *sampler, double limit_s, enum scr_role role,
-                      const scr_config *config, struct scr_rivals *out)
+                      double limit_s, enum scr_role role, const scr_config *config,
+                      struct scr_rivals *out)
 {
     struct scr_known *k;
     scr_plan **plan = &out->plans[out->n];
@@ -295,11 +302,8 @@ static void add_rival(struct scr_baselines *b, const struct scr_runner *r, const
         return;
     out->has[role] = true;
     out->config[role] = *config;
-    if (k->run_ns * 1e-9 * SCR_MIN_SAMPLES > 2 * limit_s) {
-        if (k->times.n == 0)
-            sample_alone(r, c, sampler, limit_s, k);
+    if (k->run_ns * 1e-9 * SCR_MIN_SAMPLES > 2 * limit_s)
         return;
-    }
     if (scr_plan_create(r->bench->dev, &c->spec.problem, config, 0, plan) == SCR_OK)
         out->place[role] = out->n++;
 }
@@ -331,11 +335,29 @@ void scr_rivals_find(struct scr_baselines *b, const struct scr_case_list *list,
         return;
     masked = tuned_for(b, r, c, sampler);
     if (masked != NULL && masked->found)
-        add_rival(b, r, c, sampler, limit_s, SCR_ROLE_MASKED, &masked->config, out);
+        add_rival(b, r, c, limit_s, SCR_ROLE_MASKED, &masked->config, out);
     if (c->config.skip != SCR_SKIP_NONE)
-        add_rival(b, r, c, sampler, limit_s, SCR_ROLE_NO_SKIP, &none, out);
+        add_rival(b, r, c, limit_s, SCR_ROLE_NO_SKIP, &none, out);
     if (dense != NULL)
-        add_rival(b, r, c, sampler, limit_s, SCR_ROLE_DENSE, &dense->config, out);
+        add_rival(b, r, c, limit_s, SCR_ROLE_DENSE, &dense->config, out);
+}
+
+void scr_rivals_sample_alone(struct scr_baselines *b, const struct scr_runner *r,
+                             const struct scr_case *c, const struct scr_sampler *sampler,
+                             double limit_s, const struct scr_rivals *rivals)
+{
+    struct scr_sampler s = *sampler;
+
+    /* What the row's own sampling has left in there. */
+    s.n_samples = s.n_unseen = s.n_throttled = s.n_clock = s.n_bad = 0;
+    for (int role = 0; role < SCR_N_ROLES; role++) {
+        struct scr_known *k = rivals->has[role] && rivals->place[role] == 0
+                                  ? find_known(b, &rivals->config[role])
+                                  : NULL;
+
+        if (k != NULL && (k->times.n == 0 || k->wall != sampler->wall))
+            sample_alone(r, c, &s, limit_s, k);
+    }
 }
 
 void scr_rivals_clear(struct scr_rivals *rivals)
@@ -392,8 +414,8 @@ void scr_rivals_relate(struct scr_baselines *b, const struct scr_case *c,
     struct scr_time_stats rival;
     struct scr_ratio ratio;
 
-    if (own != NULL)
-        scr_contest_describe(contest, 0, &own->times);
+    if (own != NULL && scr_contest_describe(contest, 0, &own->times) == SCR_OK)
+        own->wall = strcmp(row->timer, "wall") == 0;
     ratio = relate_one(b, rivals, contest, SCR_ROLE_MASKED, &rival, row);
     row->speedup_vs_masked = ratio.value;
     row->speedup_vs_masked_lo = ratio.lo;

@@ -16,6 +16,7 @@ struct scr_known {
     double run_ns;               /* one run, roughly; NaN not timed */
     char why[220];               /* where it is not right */
     struct scr_time_stats times; /* n = 0: not sampled */
+    bool wall;                   /* by the host's clock */
 };
 
 /* The best masked-dense for a shape; it outlives the data. */
@@ -62,7 +63,7 @@ struct scr_rivals {
 
 /*
  * Finds what a case is to be compared with and makes plans of it. A rival that is too slow for the
- * time limit takes no part; where there are no samples of it yet it is sampled here, alone.
+ * time limit takes no part in the contest.
  *
  * list     dense is a rival only where the list has it for the same data and device
  * sampler  set up, not started
@@ -70,6 +71,12 @@ struct scr_rivals {
 void scr_rivals_find(struct scr_baselines *b, const struct scr_case_list *list,
                      const struct scr_runner *r, const struct scr_case *c,
                      const struct scr_sampler *sampler, double limit_s, struct scr_rivals *out);
+
+/* Samples rivals that took no part, alone, unless that was done, by the clock that the sampler has
+ * chosen. */
+void scr_rivals_sample_alone(struct scr_baselines *b, const struct scr_runner *r,
+                             const struct scr_case *c, const struct scr_sampler *sampler,
+                             double limit_s, const struct scr_rivals *rivals);
 void scr_rivals_clear(struct scr_rivals *rivals);
 
 /* Fills in the row's speedups from the contest and remembers the case's times. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,9 +32,38 @@ double scr_bench_memory(const scr_problem *p, size_t n)
            (p->has_kv_len ? 4.0 * p->batch : 0);
 }
 
-size_t scr_bench_cold_copies(const scr_problem *p, size_t cache_bytes)
+double scr_bench_keys(const struct scr_dataset *d, bool windowed)
 {
-    double n = 2.0 * (double)cache_bytes / scr_bench_copy_bytes(p);
+    const scr_problem *p = &d->spec.problem;
+    int group = p->heads_q / p->heads_kv;
+    double first = scr_problem_q_pos0(p), last = first + p->len_q - 1;
+    double keys = 0;
+
+    for (int g = 0; g < p->heads_kv; g++) {
+        double reach = windowed ? 0 : INFINITY;
+        double from, to;
+
+        for (int h = g * group; h < (g + 1) * group; h++)
+            reach = fmax(reach, d->w[h]);
+        from = fmax(0, ceil(first - reach));
+        to = fmin(p->len_k - 1.0, p->causal ? last : floor(last + reach));
+        keys += fmax(0, to - from + 1);
+    }
+    return keys * p->batch;
+}
+
+double scr_bench_touched_bytes(const struct scr_dataset *d)
+{
+    const scr_problem *p = &d->spec.problem;
+    double in = (double)scr_dtype_bytes(p->dtype);
+    double rows_q = (double)p->batch * p->heads_q * p->len_q;
+
+    return rows_q * p->dk * in + scr_bench_keys(d, true) * p->dk * in + (double)output_bytes(p);
+}
+
+size_t scr_bench_cold_copies(const struct scr_dataset *d, size_t cache_bytes)
+{
+    double n = 2.0 * (double)cache_bytes / scr_bench_touched_bytes(d);
 
     return n < SCR_MAX_COPIES - 1 ? (size_t)n + 1 : SCR_MAX_COPIES;
 }

@@ -59,7 +59,17 @@ double scr_bench_copy_bytes(const scr_problem *p);
 /* Bytes of device memory that n copies take, with all that belongs to them. */
 double scr_bench_memory(const scr_problem *p, size_t n);
 
-/* Copies whose total is over twice a cache of that size; at most SCR_MAX_COPIES. */
-size_t scr_bench_cold_copies(const scr_problem *p, size_t cache_bytes);
+/* Keys of each key head of a batch that a query can see, summed: within the windows, or in the
+ * causal range alone. An upper bound where key lengths are shorter. */
+double scr_bench_keys(const struct scr_dataset *d, bool windowed);
+
+/*
+ * Bytes of one copy that every kernel reads or writes: q, o, and k within the windows. A kernel
+ * that finds nothing alive reads no values.
+ */
+double scr_bench_touched_bytes(const struct scr_dataset *d);
+
+/* Copies of which that is over twice a cache of that size in all; at most SCR_MAX_COPIES. */
+size_t scr_bench_cold_copies(const struct scr_dataset *d, size_t cache_bytes);
 
 #endif

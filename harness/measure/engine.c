@@ -32,7 +32,7 @@ struct scr_engine {
     struct scr_devices *devices;
     const struct scr_machine *machine;
     struct scr_engine_options options;
-    double floor_wall_ns[SCR_MAX_DEVICES];
+    double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
     struct scr_nvml *nvml[SCR_MAX_DEVICES];
     bool nvml_tried[SCR_MAX_DEVICES];
 
@@ -62,7 +62,7 @@ int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devi
     e->machine = machine;
     e->options = *options;
     for (int i = 0; i < SCR_MAX_DEVICES; i++)
-        e->floor_wall_ns[i] = NAN;
+        e->floor_ns[i] = e->floor_wall_ns[i] = NAN;
     return SCR_OK;
 }
 
@@ -95,8 +95,10 @@ void scr_engine_destroy(struct scr_engine **pe)
     *pe = NULL;
 }
 
-void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_wall_ns)
+void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_ns,
+                          double floor_wall_ns)
 {
+    e->floor_ns[device_order] = floor_ns;
     e->floor_wall_ns[device_order] = floor_wall_ns;
 }
 
@@ -187,7 +189,7 @@ static struct scr_nvml *nvml_of(struct scr_engine *e, const struct scr_case *c)
 /* Last-level cache of the device, bytes; 0 unknown. */
 static size_t cache_of(const struct scr_engine *e, const scr_device_info *info)
 {
-    size_t host = e->machine->l3 * (size_t)(e->machine->packages > 0 ? e->machine->packages : 1);
+    size_t host = e->machine->l3_total;
 
     if (info->is_cpu)
         return info->cache_bytes > host ? info->cache_bytes : host;
@@ -201,7 +203,7 @@ static size_t copies_for(const struct scr_engine *e, const struct scr_case *c, b
 {
     const scr_problem *p = &c->spec.problem;
     size_t cache = cache_of(e, c->device);
-    size_t copies = scr_bench_cold_copies(p, cache);
+    size_t copies = scr_bench_cold_copies(e->data, cache);
     double memory = c->device->is_cpu ? (double)e->machine->memory : (double)c->device->global_mem;
 
     *cold = false;
@@ -209,7 +211,7 @@ static size_t copies_for(const struct scr_engine *e, const struct scr_case *c, b
         return 1;
     while (copies > 1 && memory > 0 && scr_bench_memory(p, copies) > MAX_COPIES_SHARE * memory)
         copies /= 2;
-    *cold = cache > 0 && (double)copies * scr_bench_copy_bytes(p) > 2.0 * (double)cache;
+    *cold = cache > 0 && (double)copies * scr_bench_touched_bytes(e->data) > 2.0 * (double)cache;
     return copies;
 }
 
@@ -218,10 +220,13 @@ static struct scr_sampler new_sampler(struct scr_engine *e, const struct scr_cas
     struct scr_sampler s = {
         .bench = &e->bench,
         .no_events = strcmp(c->device->backend, "ref") == 0, /* it has but the host's clock */
+        .floor_ns = e->floor_ns[c->device_order],
         .floor_wall_ns = e->floor_wall_ns[c->device_order],
         .nvml = nvml_of(e, c),
         .faults = e->options.faults,
         .at = c->order,
+        .beat = e->options.beat,
+        .user = e->options.user,
     };
 
     s.copies = copies_for(e, c, &s.cold);
@@ -237,15 +242,26 @@ static void time_case(struct scr_engine *e, const struct scr_runner *r, const st
 
     scr_rivals_find(&e->baselines, e->list, r, c, &sampler, limit_s, &rivals);
     rivals.plans[0] = checked->plan;
+    for (size_t i = 1; i < rivals.n; i++)
+        row->mem_peak_bytes += (double)scr_plan_workspace_bytes(rivals.plans[i]);
     beat(e, "sample");
     if (scr_runner_time(r, &sampler, rivals.plans, rivals.n, limit_s, checked->hash, &contest,
                         row)) {
         if (!sampler.cold && !e->options.warm)
             scr_row_flag(row, "not-cold");
+        scr_rivals_sample_alone(&e->baselines, r, c, &sampler, limit_s, &rivals);
         scr_rivals_relate(&e->baselines, c, &rivals, &contest, row);
     }
     scr_contest_clear(&contest);
     scr_rivals_clear(&rivals);
+}
+
+static size_t left_memory(const struct scr_engine *e, const struct scr_case *c)
+{
+    double need = scr_truth_memory(&c->spec.problem, e->machine->threads);
+    double have = (double)e->machine->memory;
+
+    return have == 0 ? 0 : need < have ? (size_t)(have - need) : 1;
 }
 
 static void inject(const struct scr_engine *e, const struct scr_case *c)
@@ -265,7 +281,8 @@ void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, str
     struct scr_runner r = {
         .bench = &e->bench,
         .log = &e->devices->log,
-        .host_memory = e->machine->memory,
+        /* What the data and the reference take is not there for a device that is the host. */
+        .host_memory = left_memory(e, c),
         .faults = e->options.faults,
         .beat = e->options.beat,
         .user = e->options.user,

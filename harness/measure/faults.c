@@ -43,7 +43,7 @@ int scr_faults_parse(const char *text, struct scr_faults *out, char *why, size_t
         out->kinds |= kind;
         i += len + (text[i + len] == ',');
     }
-    if (out->kinds != 0 &&
+    if (out->kinds != 0 && text[end - 1] != ',' &&
         (text[end] == '\0' || scr_parse_int(text + end + 1, 0, 1000000, &out->at)))
         return SCR_OK;
     snprintf(why, why_size, "--inject: '%s' is not FAULT[,FAULT][@CASE]", text);

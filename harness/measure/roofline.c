@@ -8,11 +8,6 @@
 static const double OVER = 101;
 static const double NEAR_FLOOR = 3;
 
-static double storage_bytes(const char *dtype)
-{
-    return strcmp(dtype, "f32") == 0 ? 4 : 2;
-}
-
 /*
  * Tiles of the causal range, all heads: what masked-dense computes, whatever the window. NaN where
  * lengths differ by batch.
@@ -32,9 +27,16 @@ static double causal_tiles(const struct scr_row *row)
     return n * row->batch * row->heads;
 }
 
+/* Pairs of a tile; the last one of a row or column of tiles counts by the average. */
+static double tile_pairs(const struct scr_row *row)
+{
+    return row->seq_q / ceil(row->seq_q / row->tile_q) * row->seq_k /
+           ceil(row->seq_k / row->tile_k);
+}
+
 static double executed_flop(const struct scr_row *row)
 {
-    double tile = row->tile_q * row->tile_k;
+    double tile = tile_pairs(row);
 
     if (strcmp(row->kernel, "dense") == 0)
         return row->batch * row->heads * row->seq_q * row->seq_k * 2 * (row->dk + row->dv);
@@ -43,16 +45,6 @@ static double executed_flop(const struct scr_row *row)
     if (strcmp(row->skip, "slice") == 0)
         return NAN;
     return tile * 2 * (row->qk_tiles * row->dk + row->pv_tiles * row->dv);
-}
-
-static double moved_bytes(const struct scr_row *row)
-{
-    double in = storage_bytes(row->dtype);
-    double rows_q = row->batch * row->heads * row->seq_q;
-    double rows_k = row->batch * row->kv_heads * row->seq_k;
-
-    return rows_q * row->dk * in + rows_k * (row->dk + row->dv) * in +
-           rows_q * row->dv * storage_bytes(row->dtype_out);
 }
 
 static double peak_rate(const struct scr_peak *peak, const char *dtype)
@@ -73,10 +65,12 @@ void scr_roofline_fill(const struct scr_peak *peak, struct scr_row *row)
     if (t < NEAR_FLOOR * row->t_floor_ns)
         scr_row_flag(row, "near-floor");
     row->flop = executed_flop(row);
-    row->bytes = moved_bytes(row);
     row->flop_per_s = row->flop / t * 1e9;
     compute_ns = row->flop / peak_rate(peak, row->dtype) * 1e9;
     memory_ns = row->bytes / peak->bandwidth * 1e9;
+    /* What is in the cache meets no limit of the memory. */
+    if (strcmp(row->cache, "cold") != 0)
+        memory_ns = 0;
     if (!isnan(compute_ns) && !isnan(memory_ns)) {
         row->pct_roofline = 100 * fmax(compute_ns, memory_ns) / t;
         snprintf(row->bound, sizeof row->bound, "%s",

@@ -17,9 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Told before each step that may take long: "reference", "check", "tune", "sample". */
-typedef void (*scr_beat_fn)(void *user, const char *step);
-
 /* What a case runs on. */
 struct scr_runner {
     struct scr_bench *bench; /* dev and data set */
@@ -49,12 +46,20 @@ struct scr_checked {
 void scr_runner_check(const struct scr_runner *r, const struct scr_case *c, size_t copies,
                       struct scr_row *row, struct scr_checked *out);
 
+/*
+ * Holds the counts of one head to its densities. Without a skip every tile that is visited has its
+ * value product; with one, the tiles that have a live pair, and no other: f32 rounding next to tau
+ * decides for the few between sure and maybe. False when the row got a status.
+ */
+bool scr_runner_judge_counts(const struct scr_case *c, size_t head, const scr_counts *n,
+                             const struct scr_densities *d, struct scr_row *row);
+
 /* Status and reason from SCR_ERR_* and what the driver said. */
 void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row);
 
 /*
  * Samples a plan, beside others on the same data, and fills in its times. Others are plans[1..n-1].
- * Afterwards plan 0 must repeat its bits on every copy of the data.
+ * Afterwards plan 0 must repeat its bits on up to eight copies of the data.
  *
  * s        set up as sampler.h says but for its plans
  * contest  receives the samples; clear it in any case

@@ -14,7 +14,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCR_MAX_CONTESTANTS = 16, SCR_MAX_CLOCK_SAMPLES = 128 };
+/* Told before each step that may take long: "reference", "check", "tune", "sample". */
+typedef void (*scr_beat_fn)(void *user, const char *step);
+
+enum { SCR_MAX_CONTESTANTS = 36, SCR_MAX_CLOCK_SAMPLES = 128 };
 
 struct scr_sampler {
     /* Set by the caller; the rest is zero. */
@@ -22,18 +25,24 @@ struct scr_sampler {
     size_t copies;         /* of the data, taken in turn */
     bool cold;             /* they are too many for the cache */
     bool no_events;        /* the device has none worth asking */
+    double floor_ns;       /* a run of the empty kernel by the device's events; NaN unknown */
     double floor_wall_ns;  /* a run of the empty kernel by the host's clock; NaN unknown */
     struct scr_nvml *nvml; /* or NULL */
     struct scr_faults faults;
-    size_t at; /* the case, for faults */
+    size_t at;     /* the case, for faults */
+    bool no_check; /* wall is set already: the clock of what this is compared with */
+
+    scr_beat_fn beat; /* told now and then while plans run, or NULL */
+    void *user;
 
     bool wall;        /* chosen: the host's clock, runs back to back */
     const char *flag; /* why that was chosen against events: a word of a row's flags, or NULL */
-    double t_wall_ns; /* of plan 0, runs back to back */
+    double t_wall_ns, t_event_ns; /* of plan 0 when the clocks were compared; wall: back to back */
+    size_t n_bad;                 /* events of samples that could not be used */
     size_t n_plans;
     scr_plan *plans[SCR_MAX_CONTESTANTS];
     int batch[SCR_MAX_CONTESTANTS]; /* runs a sample, by the host's clock */
-    double start_s, last_clock_s;
+    double start_s, last_clock_s, last_beat_s;
     size_t n_samples, n_unseen; /* of plan 0: all, since the device's clock was looked at */
     size_t n_throttled;
     size_t n_clock;

@@ -10,6 +10,12 @@
 #include <string.h>
 #include <time.h>
 
+/* A lucky streak of samples is not trusted before so many rounds and seconds. */
+enum { LEAST_ROUNDS = 20 };
+static const double LEAST_S = 0.05;
+
+enum { FEW_PAIRS = 20 };
+
 double scr_clock_s(void)
 {
     struct timespec t;
@@ -55,15 +61,48 @@ static int interval_rank(size_t n)
     }
 }
 
+/*
+ * How alike neighbouring samples are: the correlation, 0 to 0.95, of being above the median in one
+ * sample and in the next. Signs, so that an outlier counts no more than any other.
+ */
+static double likeness(const double *samples, size_t n, double median)
+{
+    double same = 0, known = 0;
+
+    for (size_t i = 0; i + 1 < n; i++) {
+        double a = samples[i] - median, b = samples[i + 1] - median;
+
+        if (a == 0 || b == 0)
+            continue;
+        same += (a > 0) == (b > 0) ? 1 : -1;
+        known++;
+    }
+    return known > 0 ? fmin(fmax(same / known, 0), 0.95) : 0;
+}
+
+/* Widens the rank of an interval for samples that are alike: n of them tell what fewer would. */
+static int widened(int l, size_t n, double alike)
+{
+    double half = 0.5 * (double)n - (l + 1);
+
+    return (int)floor(0.5 * (double)n - half * sqrt((1 + alike) / (1 - alike))) - 1;
+}
+
 void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out)
 {
+    double *in_time = malloc((n + 1) * sizeof *in_time);
+    double alike = 0;
     int l;
 
     *out = (struct scr_time_stats){n, NAN, NAN, NAN, NAN, NAN, NAN, 0};
+    if (in_time != NULL)
+        memcpy(in_time, samples, n * sizeof *samples);
     if (n == 0)
-        return;
+        goto done;
     qsort(samples, n, sizeof *samples, ascending);
     out->median = quantile(samples, n, 0.5);
+    if (in_time != NULL)
+        alike = likeness(in_time, n, out->median);
     out->min = samples[0];
     out->q1 = quantile(samples, n, 0.25);
     out->q3 = quantile(samples, n, 0.75);
@@ -74,9 +113,12 @@ void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out)
     }
     l = interval_rank(n);
     if (l >= 0) {
-        out->ci_lo = samples[l];
-        out->ci_hi = samples[n - 1 - (size_t)l];
+        l = widened(l, n, alike);
+        out->ci_lo = samples[l > 0 ? l : 0];
+        out->ci_hi = samples[n - 1 - (size_t)(l > 0 ? l : 0)];
     }
+done:
+    free(in_time);
 }
 
 static bool within(const struct scr_time_stats *s, double part)
@@ -117,7 +159,8 @@ int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
     double *scratch = malloc(SCR_MAX_SAMPLES * sizeof *scratch);
     double start = scr_clock_s();
     double limit = limit_s * (double)n;
-    size_t next_look = 10;
+    double least_s = fmin(LEAST_S, 0.5 * limit);
+    size_t next_look = LEAST_ROUNDS;
     int status = SCR_OK;
 
     *out = (struct scr_contest){.n = n, .stop = "count"};
@@ -128,7 +171,8 @@ int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
         size_t round = out->rounds;
         double elapsed;
 
-        for (size_t who = 0; who < n && status == SCR_OK; who++) {
+        for (size_t i = 0; i < n && status == SCR_OK; i++) {
+            size_t who = (i + round) % n; /* nobody always follows the same one */
             double *ns = &out->ns[who * SCR_MAX_SAMPLES + round];
             double before = scr_clock_s();
 
@@ -146,7 +190,7 @@ int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
             out->stop = "time";
             break;
         }
-        if (out->rounds >= next_look) {
+        if (out->rounds >= next_look && elapsed >= least_s) {
             if (settled(out, scratch)) {
                 out->stop = "interval";
                 break;
@@ -215,8 +259,7 @@ int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct sc
 {
     enum { RESAMPLES = 400, STREAM = 77 };
     double *pairs = malloc(4 * SCR_MAX_SAMPLES * sizeof *pairs);
-    double *other = pairs + SCR_MAX_SAMPLES;
-    double *x = other + SCR_MAX_SAMPLES, *y = x + SCR_MAX_SAMPLES;
+    double *other, *x, *y;
     double ratios[RESAMPLES];
     uint64_t draw = 0;
     size_t n = 0, block;
@@ -224,6 +267,9 @@ int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct sc
     *out = (struct scr_ratio){NAN, NAN, NAN};
     if (pairs == NULL)
         return SCR_ERR_NO_MEMORY;
+    other = pairs + SCR_MAX_SAMPLES;
+    x = other + SCR_MAX_SAMPLES;
+    y = x + SCR_MAX_SAMPLES;
     for (size_t i = 0; i < c->rounds; i++) {
         double ta = c->ns[a * SCR_MAX_SAMPLES + i], tb = c->ns[b * SCR_MAX_SAMPLES + i];
 
@@ -239,6 +285,16 @@ int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct sc
     }
     if (n < SCR_MIN_SAMPLES)
         goto out;
+    if (n < FEW_PAIRS) {
+        struct scr_time_stats stats;
+
+        for (size_t i = 0; i < n; i++)
+            x[i] = pairs[i] / other[i];
+        scr_time_describe(x, n, &stats);
+        out->lo = fmin(stats.ci_lo, out->value);
+        out->hi = fmax(stats.ci_hi, out->value);
+        goto out;
+    }
     block = (size_t)ceil(cbrt((double)n));
     for (int r = 0; r < RESAMPLES; r++) {
         for (size_t i = 0; i < n; i += block) {

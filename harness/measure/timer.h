@@ -19,9 +19,11 @@ struct scr_time_stats {
 };
 
 /*
- * Sorts the samples and describes them. The interval comes from order statistics (the binomial
- * distribution of the rank of the median), so it assumes nothing of the shape of the noise; below
- * six samples no such interval reaches 95 % and its ends are NaN.
+ * Sorts the samples, given in the order in which they were taken, and describes them. The interval
+ * comes from order statistics (the binomial distribution of the rank of the median), so it assumes
+ * nothing of the shape of the noise; where neighbours in time are alike it is widened to that of as
+ * many independent samples as tell the same, at most to the range of the samples. Below six samples
+ * no such interval reaches 95 % and its ends are NaN.
  */
 void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out);
 
@@ -36,8 +38,9 @@ struct scr_time_result {
 };
 
 /*
- * Samples until the interval is within 1 % of the median on both sides, the time limit is reached
- * (after six samples, or four times the limit), or SCR_MAX_SAMPLES are taken.
+ * Samples until the interval is within 1 % of the median on both sides (not before 20 samples and
+ * 50 ms, or half the limit), the time limit is reached (after six samples, or four times the
+ * limit), or SCR_MAX_SAMPLES are taken.
  * Returns what the first failing call of fn returned, SCR_ERR_NO_MEMORY or SCR_OK.
  */
 int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out);
@@ -50,7 +53,7 @@ struct scr_contest {
     size_t n;         /* contestants */
     size_t rounds;    /* taken */
     double *ns;       /* [contestant * SCR_MAX_SAMPLES + round]; NaN: sat out; owned */
-    const char *stop; /* as in scr_time_result, of contestant 0 */
+    const char *stop; /* as in scr_time_result */
 };
 
 /* One sample of a contestant; SCR_OK or SCR_ERR_*. */
@@ -76,8 +79,9 @@ struct scr_ratio {
 
 /*
  * median(a) / median(b): how many times faster b is. The interval comes from a bootstrap of the
- * rounds in which both ran, in blocks, because neighbouring samples share their noise. Seeded, so
- * the same samples give the same interval. SCR_OK or SCR_ERR_NO_MEMORY.
+ * rounds in which both ran, in blocks, because neighbouring samples share their noise; with fewer
+ * than 20 such rounds, where a bootstrap is too narrow, it is that of the median of their ratios.
+ * Seeded, so the same samples give the same interval. SCR_OK or SCR_ERR_NO_MEMORY.
  */
 int scr_contest_ratio(const struct scr_contest *c, size_t a, size_t b, struct scr_ratio *out);
 

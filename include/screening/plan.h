@@ -126,7 +126,7 @@ SCR_API size_t scr_config_workspace_bytes(const scr_device_info *info, const scr
  * @param args  buffers on the plan's device, of the sizes that the problem implies
  * @param ns    NULL: enqueue and return. Else: wait, and receive the device's own time from the
  *              start of the first to the end of the last kernel, in nanoseconds; negative if the
- *              device could not tell
+ *              device could not tell: -1 where it has no time, less where its clock ran backwards
  * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE, SCR_ERR_NO_MEMORY (drivers may allocate late)
  */
 SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);

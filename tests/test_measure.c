@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a row is made of: counts, ceilings, copies of the data, clocks, baselines. On ref:0. */
+#include "engine.h"
+#include "roofline.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct lab {
+    struct scr_devices devices;
+    struct scr_machine machine;
+    struct scr_case_list list;
+};
+
+static void open_lab(struct lab *lab, const char *axes_text)
+{
+    struct scr_axes axes = {0};
+    char why[300];
+
+    *lab = (struct lab){.list = {.program = "harness"}};
+    lab->machine = (struct scr_machine){.threads = 2, .memory = (size_t)4 << 30};
+    assert_int_equal(scr_devices_load(&lab->devices, "ref"), SCR_OK);
+    assert_int_equal(scr_devices_choose(&lab->devices, "ref", false, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_axes_set_line(&axes, axes_text, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_case_list_add(&lab->list, &axes, lab->devices.info, 1, 7, why, sizeof why),
+                     SCR_OK);
+    scr_case_list_sort(&lab->list);
+    scr_axes_clear(&axes);
+}
+
+static void close_lab(struct lab *lab)
+{
+    scr_case_list_clear(&lab->list);
+    scr_devices_clear(&lab->devices);
+}
+
+/* A row of tile-skip with 3 of 3 tiles visited and one product, causal, 128 tokens, f32. */
+static struct scr_row example(void)
+{
+    struct scr_row row = {
+        .kernel = "tile-skip",
+        .skip = "tile",
+        .dtype = "f32",
+        .kv_len = "none",
+        .timer = "event",
+        .cache = "cold",
+        .batch = 1,
+        .heads = 1,
+        .kv_heads = 1,
+        .seq_q = 128,
+        .seq_k = 128,
+        .dk = 64,
+        .dv = 32,
+        .causal = true,
+        .q_pos0 = 0,
+        .tile_q = 64,
+        .tile_k = 64,
+        .tiles_live = 1,
+        .qk_tiles = 3,
+        .pv_tiles = 1,
+        .t_median_ns = 1000,
+        .t_masked_ns = 1500,
+        .bytes = 5000,
+        .pct_roofline = NAN,
+        .pct_ideal = NAN,
+    };
+
+    return row;
+}
+
+static const struct scr_peak peaks = {.floor_ns = 100,
+                                      .floor_wall_ns = 500,
+                                      .f32 = 1e13,
+                                      .f16 = 1e14,
+                                      .bf16 = NAN,
+                                      .bandwidth = 1e10};
+
+static void roofline_counts_what_ran(void **state)
+{
+    struct scr_row row = example();
+
+    (void)state;
+    scr_roofline_fill(&peaks, &row);
+    assert_true(row.flop == 64.0 * 64 * 2 * (3 * 64 + 1 * 32));
+    assert_true(row.t_floor_ns == 100);
+    /* 5000 bytes at 10 GB/s take 500 ns, the FLOP 183 ns, of 1000. */
+    assert_string_equal(row.bound, "memory");
+    assert_true(fabs(row.pct_roofline - 50) < 1e-9);
+    /* One of the three tiles that masked-dense computes in 1500 ns: 500 ns, of 1000. */
+    assert_true(fabs(row.pct_ideal - 50) < 1e-9);
+    assert_string_equal(row.flags, "");
+
+    row = example();
+    strcpy(row.cache, "warm");
+    strcpy(row.timer, "wall");
+    scr_roofline_fill(&peaks, &row);
+    assert_string_equal(row.bound, "compute");
+    assert_true(row.t_floor_ns == 500);
+    assert_true(scr_row_has_flag(&row, "near-floor"));
+
+    row = example();
+    row.t_median_ns = 400;
+    scr_roofline_fill(&peaks, &row);
+    assert_true(scr_row_has_flag(&row, "over-roofline"));
+    assert_true(scr_row_has_flag(&row, "over-ideal"));
+
+    /* How large a slice is, only its kernel knows; of bf16 no ceiling is known. */
+    row = example();
+    strcpy(row.skip, "slice");
+    scr_roofline_fill(&peaks, &row);
+    assert_true(isnan(row.flop) && isnan(row.pct_roofline));
+    row = example();
+    strcpy(row.dtype, "bf16");
+    scr_roofline_fill(&peaks, &row);
+    assert_true(isfinite(row.flop) && isnan(row.pct_roofline));
+}
+
+static void roofline_of_the_other_kernels(void **state)
+{
+    struct scr_row row = example();
+
+    (void)state;
+    strcpy(row.kernel, "masked-dense");
+    scr_roofline_fill(&peaks, &row);
+    assert_true(row.flop == 3 * 64.0 * 64 * 2 * (64 + 32));
+    assert_true(isnan(row.pct_ideal));
+    row = example();
+    strcpy(row.kernel, "dense");
+    scr_roofline_fill(&peaks, &row);
+    assert_true(row.flop == 128.0 * 128 * 2 * (64 + 32));
+    /* One query, last of all: two tiles of one row each. */
+    row = example();
+    strcpy(row.kernel, "masked-dense");
+    row.seq_q = 1;
+    row.q_pos0 = 127;
+    scr_roofline_fill(&peaks, &row);
+    assert_true(row.flop == 128.0 * 2 * (64 + 32));
+}
+
+static void counts_are_held_to_densities(void **state)
+{
+    static const struct {
+        scr_skip skip;
+        scr_counts n;
+        bool good;
+    } cases[] = {
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 4}, true},  {SCR_SKIP_TILE, {.qk = 10, .pv = 5}, true},
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 3}, false}, {SCR_SKIP_TILE, {.qk = 10, .pv = 6}, false},
+        {SCR_SKIP_TILE, {.qk = 11, .pv = 4}, false}, {SCR_SKIP_TILE, {.qk = 3, .pv = 4}, false},
+        {SCR_SKIP_NONE, {.qk = 10, .pv = 10}, true}, {SCR_SKIP_NONE, {.qk = 10, .pv = 4}, false},
+    };
+    struct scr_densities d = {.tiles_admissible = 10, .tiles_sure = 4, .tiles_maybe = 5};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scr_case c = {.spec = {.problem = {.heads_q = 2}},
+                             .config = {.skip = cases[i].skip}};
+        struct scr_row row = {.status = "ok"};
+
+        assert_int_equal(scr_runner_judge_counts(&c, 3, &cases[i].n, &d, &row), cases[i].good);
+        assert_string_equal(row.status, cases[i].good ? "ok" : "wrong");
+        if (!cases[i].good)
+            assert_non_null(strstr(row.reason, "head 1 of batch 1"));
+    }
+}
+
+static void faults_are_parsed(void **state)
+{
+    static const char *const bad[] = {"", "fire", "crash,", "crash@", "crash@-1", "@3", "crash@x"};
+    struct scr_faults f;
+    char why[200];
+
+    (void)state;
+    assert_int_equal(scr_faults_parse("hang,wrong-skip@12", &f, why, sizeof why), SCR_OK);
+    assert_true(scr_faults_has(&f, SCR_INJECT_HANG, 12));
+    assert_true(scr_faults_has(&f, SCR_INJECT_WRONG_SKIP, 12));
+    assert_false(scr_faults_has(&f, SCR_INJECT_HANG, 11));
+    assert_false(scr_faults_has(&f, SCR_INJECT_CRASH, 12));
+    assert_int_equal(scr_faults_parse("drift", &f, why, sizeof why), SCR_OK);
+    assert_true(scr_faults_has(&f, SCR_INJECT_DRIFT, 99));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(scr_faults_parse(bad[i], &f, why, sizeof why), SCR_ERR_INVALID);
+}
+
+static struct scr_dataset *data_of(struct lab *lab)
+{
+    struct scr_dataset *d;
+    char why[200];
+
+    assert_int_equal(scr_dataset_create(&lab->list.cases[0].spec, 2, &d, why, sizeof why), SCR_OK);
+    return d;
+}
+
+/* Copies are counted by what a run touches, not by what lies there. */
+static void copies_leave_the_cache(void **state)
+{
+    enum { CACHE = 1 << 20 };
+    struct lab lab;
+    struct scr_dataset *d;
+    size_t n;
+
+    (void)state;
+    open_lab(&lab, "seq=1 kv=1024 head_dim=64 heads=1 window=16 workload=iid kernel=tile-skip");
+    d = data_of(&lab);
+    assert_true(scr_bench_keys(d, false) == 1024);
+    assert_in_range((long)scr_bench_keys(d, true), 16, 17);
+    /* q and o are 256 bytes each, a key too. */
+    assert_true(scr_bench_touched_bytes(d) == 256 * (2 + scr_bench_keys(d, true)));
+    n = scr_bench_cold_copies(d, CACHE);
+    assert_true((double)n * scr_bench_touched_bytes(d) > 2.0 * CACHE);
+    assert_true((double)(n - 1) * scr_bench_touched_bytes(d) <= 2.0 * CACHE);
+    assert_int_equal(scr_bench_cold_copies(d, (size_t)1 << 40), SCR_MAX_COPIES);
+    scr_dataset_destroy(&d);
+    close_lab(&lab);
+}
+
+static void guard_bands_tell(void **state)
+{
+    struct lab lab;
+    struct scr_bench b = {0};
+    struct scr_dataset *d;
+
+    (void)state;
+    open_lab(&lab, "seq=16 head_dim=16 heads=1 window=inf workload=iid kernel=tile-skip");
+    d = data_of(&lab);
+    b.dev = scr_devices_open(&lab.devices, 0);
+    b.data = d;
+    assert_int_equal(scr_bench_prepare(&b, 2), SCR_OK);
+    for (int i = 0; i < 3; i++) {
+        scr_buffer *o = b.copies[1].o;
+
+        assert_int_equal(scr_bench_poison(&b, 1), SCR_OK);
+        if (i > 0)
+            assert_int_equal(scr_buffer_fill(o, i == 1 ? 4095 : scr_buffer_bytes(o) - 4096, 0, 1),
+                             SCR_OK);
+        assert_int_equal(scr_bench_read(&b, 1), SCR_OK);
+        if (i == 0)
+            assert_null(scr_bench_overrun(&b));
+        else
+            assert_string_equal(scr_bench_overrun(&b), i == 1 ? "before" : "behind");
+    }
+    scr_bench_clear(&b);
+    scr_dataset_destroy(&d);
+    close_lab(&lab);
+}
+
+/* Which clock a device whose events behave like this is timed by. */
+static void clock_of(unsigned fault, bool no_events, bool wall, const char *flag)
+{
+    struct lab lab;
+    struct scr_bench b = {0};
+    struct scr_dataset *d;
+    struct scr_case *c;
+    struct scr_row row = {0};
+    scr_plan *plan;
+    double ns;
+
+    open_lab(&lab,
+             "seq=256 head_dim=64 heads=2 window=inf workload=iid kernel=tile-skip skip=none");
+    c = &lab.list.cases[0];
+    d = data_of(&lab);
+    b.dev = scr_devices_open(&lab.devices, 0);
+    b.data = d;
+    assert_int_equal(scr_bench_prepare(&b, 1), SCR_OK);
+    assert_int_equal(scr_plan_create(b.dev, &c->spec.problem, &c->config, 0, &plan), SCR_OK);
+    struct scr_sampler s = {.bench = &b,
+                            .copies = 1,
+                            .no_events = no_events,
+                            .floor_ns = NAN,
+                            .floor_wall_ns = NAN,
+                            .faults = {.kinds = fault, .at = -1}};
+
+    assert_int_equal(scr_sampler_start(&s, &plan, 1, 0.1), SCR_OK);
+    assert_int_equal(scr_sampler_take(&s, 0, &ns), SCR_OK);
+    assert_true(ns > 0);
+    scr_sampler_report(&s, &row);
+    assert_int_equal(s.wall, wall);
+    assert_string_equal(row.timer, wall ? "wall" : "event");
+    assert_string_equal(row.flags, flag);
+    scr_plan_destroy(&plan);
+    scr_bench_clear(&b);
+    scr_dataset_destroy(&d);
+    close_lab(&lab);
+}
+
+/* The C kernels tell a time of their own, so ref:0 stands in for a device with events. */
+static void clocks_are_chosen(void **state)
+{
+    (void)state;
+    clock_of(0, false, false, "");
+    clock_of(0, true, true, "");
+    clock_of(SCR_INJECT_REVERSED, false, true, "events-reversed");
+    clock_of(SCR_INJECT_MISSING, false, true, "events-missing");
+    clock_of(SCR_INJECT_SHORT, false, true, "events-off");
+}
+
+static void rows_have_their_baselines(void **state)
+{
+    struct scr_engine_options options = {.timed = true, .warm = true, .faults = {.at = -1}};
+    struct scr_engine *e;
+    struct scr_row row;
+    struct lab lab;
+    bool little;
+    int q = 0, k = 0;
+
+    (void)state;
+    open_lab(&lab, "seq=192 head_dim=32 heads=1 window=inf workload=planted:0.1x16 "
+                   "kernel=dense,masked-dense,tile-skip skip=none,tile tile=auto");
+    assert_int_equal(lab.list.n, 4);
+    assert_int_equal(scr_engine_create(&lab.list, &lab.devices, &lab.machine, &options, &e),
+                     SCR_OK);
+    /* Out of order: what a row is compared with is found when it is needed. */
+    for (size_t i = lab.list.n; i-- > 0;) {
+        const struct scr_case *c = &lab.list.cases[i];
+        bool skips = c->config.skip != SCR_SKIP_NONE;
+        bool fused = strcmp(c->config.kernel, "tile-skip") == 0;
+
+        scr_engine_run(e, i, 0.01, &row, &little);
+        assert_string_equal(row.status, "ok");
+        assert_true(row.t_median_ns > 0 && row.mem_peak_bytes > 0 && row.bytes > 0);
+        assert_int_equal(isfinite(row.vs_no_skip), skips);
+        assert_int_equal(isfinite(row.speedup_vs_dense), fused);
+        assert_int_equal(isfinite(row.speedup_vs_masked),
+                         strcmp(c->config.kernel, "masked-dense") != 0);
+        if (!fused)
+            continue;
+        assert_int_equal(sscanf(row.masked_params, "TILE_Q=%d TILE_K=%d", &q, &k), 2);
+        assert_true(row.t_masked_ns > 0);
+        assert_true(row.pv_executed >= row.tile_density && row.qk_executed >= row.pv_executed);
+        /* dense's matrix is there while this row is sampled. */
+        assert_true(row.mem_peak_bytes > 192 * 192 * 4);
+    }
+    scr_engine_destroy(&e);
+    close_lab(&lab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(roofline_counts_what_ran),
+        cmocka_unit_test(roofline_of_the_other_kernels),
+        cmocka_unit_test(counts_are_held_to_densities),
+        cmocka_unit_test(faults_are_parsed),
+        cmocka_unit_test(copies_leave_the_cache),
+        cmocka_unit_test(guard_bands_tell),
+        cmocka_unit_test(clocks_are_chosen),
+        cmocka_unit_test(rows_have_their_baselines),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
