@@ -159,25 +159,47 @@ static size_t known_size(long value, long unit)
     return value > 0 && unit > 0 ? (size_t)value * (size_t)unit : 0;
 }
 
-/* The last-level cache of processor 0. The system's files first: sysconf gives ten times as much on
- * some AMD processors. */
+/* Reads one number of a file of the system's: "32768K", "0-7,64-71" (the first). 0: no such file.
+ */
+static bool read_number(const char *format, int cpu, int index, unsigned long *out)
+{
+    char path[80];
+    FILE *f;
+    bool good;
+
+    snprintf(path, sizeof path, format, cpu, index);
+    f = fopen(path, "r");
+    if (f == NULL)
+        return false;
+    good = fscanf(f, "%lu", out) == 1;
+    fclose(f);
+    return good;
+}
+
+/* All last-level caches together. The system's files first: sysconf gives ten times as much on some
+ * AMD processors. */
 static size_t cache_bytes(void)
 {
-    size_t bytes = 0;
+    unsigned long kib, first;
+    size_t bytes = 0, instances = 0;
+    int last = -1;
 
     for (int i = 0; i < 8; i++) {
-        char path[64];
-        unsigned long kib;
-        FILE *f;
-
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
-        f = fopen(path, "r");
-        if (f == NULL)
+        if (!read_number("/sys/devices/system/cpu/cpu%d/cache/index%d/size", 0, i, &kib))
             break;
-        if (fscanf(f, "%luK", &kib) == 1 && kib * 1024 > bytes)
+        if (kib * 1024 > bytes) {
             bytes = kib * 1024;
-        fclose(f);
+            last = i;
+        }
     }
+    /* A cache belongs to the first of the processors that share it. */
+    for (int cpu = 0; last >= 0; cpu++) {
+        if (!read_number("/sys/devices/system/cpu/cpu%d/cache/index%d/shared_cpu_list", cpu, last,
+                         &first))
+            break;
+        instances += first == (unsigned long)cpu;
+    }
+    bytes *= instances > 0 ? instances : 1;
 #ifdef _SC_LEVEL3_CACHE_SIZE
     if (bytes == 0)
         bytes = known_size(sysconf(_SC_LEVEL3_CACHE_SIZE), 1);

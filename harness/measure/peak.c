@@ -208,6 +208,6 @@ void scr_peak_print(const scr_device_info *info, const struct scr_peak *peak, FI
     print_value(f, "multiply-adds, f16", peak->f16, 1e12, "TFLOP/s");
     print_value(f, "multiply-adds, bf16", peak->bf16, 1e12, "TFLOP/s");
     print_value(f, "bandwidth, reading", peak->bandwidth, 1e9, "GB/s");
-    print_value(f, "empty kernel, events", peak->floor_ns, 1e3, "us");
+    print_value(f, "empty kernel, device's time", peak->floor_ns, 1e3, "us");
     print_value(f, "empty kernel, back to back", peak->floor_wall_ns, 1e3, "us");
 }
