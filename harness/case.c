@@ -142,10 +142,33 @@ void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_
 {
     char words[1400] = "", program[600];
 
+    bool timed = strcmp(mode, "--sweep") == 0 && c->extra != NULL && c->extra[0] != '\0';
+
     kernel_words(c, words, sizeof words);
     scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
-    snprintf(out, size, "%s %s --device %s %s %s --seed %llu", program, mode, c->device->id,
-             c->data_words, words, (unsigned long long)c->spec.seed);
+    snprintf(out, size, "%s %s --device %s %s %s --seed %llu%s%s", program, mode, c->device->id,
+             c->data_words, words, (unsigned long long)c->spec.seed, timed ? " " : "",
+             timed ? c->extra : "");
+}
+
+/* The length without a time limit, which is the last word where there is one. */
+static size_t length_untimed(const char *repro)
+{
+    static const char option[] = " --time-limit ";
+    const char *last = NULL;
+
+    for (const char *s = strstr(repro, option); s != NULL; s = strstr(s + 1, option))
+        last = s;
+    if (last != NULL && strchr(last + sizeof option - 1, ' ') == NULL)
+        return (size_t)(last - repro);
+    return strlen(repro);
+}
+
+bool scr_case_repro_same(const char *a, const char *b)
+{
+    size_t n = length_untimed(a);
+
+    return n == length_untimed(b) && strncmp(a, b, n) == 0;
 }
 
 void scr_case_name(const struct scr_case *c, char *out, size_t size)
@@ -163,9 +186,9 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size)
         scr_append(out, size, " skip=%s", scr_skip_name(c->config.skip));
     if (c->tile_q > 0)
         scr_append(out, size, " %dx%d", c->tile_q, c->tile_k);
-    scr_append(out, size, " %s %s window=%s q=[%d,%d,%d,%d] kv=[%d,%d] dv=%d%s%s%s",
-               scr_dtype_name(p->dtype), workload, window, p->batch, p->heads_q, p->len_q, p->dk,
-               p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
+    scr_append(out, size, " %s %s seq=%d window=%s q=[%d,%d,%d,%d] kv=[%d,%d] dv=%d%s%s%s",
+               scr_dtype_name(p->dtype), workload, p->len_q, window, p->batch, p->heads_q, p->len_q,
+               p->dk, p->heads_kv, p->len_k, p->dv, p->causal ? "" : " bidirectional",
                p->tanh_norm ? " norm" : "", p->has_kv_len ? " kv_len" : "");
     if (c->spec.one_head)
         scr_append(out, size, " head=%d", c->spec.trace_head);
@@ -388,6 +411,7 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
                 .seed = a->seed,
             },
         .program = a->list->program,
+        .extra = a->list->extra,
     };
     int status = SCR_OK;
 

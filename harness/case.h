@@ -18,6 +18,7 @@ struct scr_case {
     struct scr_dataset_spec spec;
     int max_len;                   /* trace: the first tokens only; 0: it is not cut */
     const char *program;           /* as invoked, for the command that repeats the case */
+    const char *extra;             /* words of that command, see struct scr_case_list */
     const scr_device_info *device; /* owned by the context */
     int device_order;
     scr_config config;  /* complete where refused is SCR_OK */
@@ -32,7 +33,9 @@ struct scr_case {
 struct scr_case_list {
     struct scr_case *cases;
     size_t n, n_groups;
-    const char *program; /* given to the cases; set it before the first is added */
+    /* Given to the cases; set both before the first is added, and do not move the list. */
+    const char *program;
+    char extra[80];      /* options that change what is measured, "--cache warm", or "" */
     char dropped[160];   /* why the last point without a meaning was left out, or "" */
     bool kernel_missing; /* a backend lacks a kernel or variant that was named */
 };
@@ -62,11 +65,17 @@ void scr_case_list_clear(struct scr_case_list *l);
 /* The configurations, a line each, and their number. */
 void scr_case_list_print(const struct scr_case_list *l, FILE *f);
 
-/* One line for a person: "opencl:0.0 tile-skip tile 64x64 f32 planted:0.1x64 seq 2048 ...". */
+/* One line for a person: "opencl:0.0 tile-skip skip=tile 64x64 f32 planted:0.1x64 seq=2048 ...". */
 void scr_case_name(const struct scr_case *c, char *out, size_t size);
 
-/* The command that runs this case and no other; `mode` is "--sweep" or "--check". */
+/*
+ * The command that runs this case and no other; `mode` is "--sweep" or "--check", which is not
+ * timed and so has no use for the extra words.
+ */
 void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size);
+
+/* Whether two such commands run the same case, be it with another --time-limit. */
+bool scr_case_repro_same(const char *a, const char *b);
 
 /* Quotes a word for a POSIX shell where it needs that. Returns what snprintf would. */
 int scr_shell_quote(const char *word, char *out, size_t size);

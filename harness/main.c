@@ -13,12 +13,13 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* Of a command that is resumed. */
-enum { MAX_WORDS = 1000 };
+#include <unistd.h>
 
 /* A signal handler can reach nothing else. */
 static volatile sig_atomic_t interrupted;
@@ -27,6 +28,22 @@ static void on_signal(int number)
 {
     (void)number;
     interrupted = 1;
+}
+
+/*
+ * A standard stream that the caller closed would become the next file that is opened, and take what
+ * is meant for the stream. Read-only, so that printing to a closed stream still fails.
+ */
+static bool occupy_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* The first Ctrl-C asks to finish the row; a second one ends the program at once. */
@@ -56,28 +73,6 @@ static int run_plot(const char *dir)
     }
     fprintf(stderr, "harness: --plot: %s\n", why);
     return status == SCR_ERR_INVALID ? SCR_EXIT_USAGE : SCR_EXIT_SOME_FAILED;
-}
-
-static int run_worker(const struct scr_options *o, const char *program)
-{
-    struct scr_case_list list = {.program = program};
-    struct scr_devices devices;
-    double time_limit_s;
-    char why[400];
-    int result = SCR_EXIT_SOME_FAILED;
-
-    /* The supervisor looks after Ctrl-C. */
-    signal(SIGINT, SIG_IGN);
-    if (scr_devices_load(&devices, o->worker) != SCR_OK)
-        fprintf(stderr, "harness: the worker cannot load %s\n", o->worker);
-    else if (scr_devices_choose(&devices, o->device, true, why, sizeof why) != SCR_OK ||
-             scr_enumerate(o, &devices, &list, &time_limit_s, why, sizeof why) != SCR_OK)
-        fprintf(stderr, "harness: worker: %s\n", why);
-    else
-        result = scr_worker_run(o, &devices, &list);
-    scr_case_list_clear(&list);
-    scr_devices_clear(&devices);
-    return result;
 }
 
 static int run_on_devices(const struct scr_options *o, int argc, char **argv)
@@ -117,33 +112,77 @@ static int run_on_devices(const struct scr_options *o, int argc, char **argv)
     return result;
 }
 
-/* Does again what the command in a run's folder says, but for the rows that are there. */
-static int run_resumed(const char *dir)
+/* Names in a command are meant from where it was given. *dir becomes absolute where that is left.
+ */
+static void go_where_it_began(const char *cwd, const char **dir, char **absolute)
 {
-    char why[700];
-    char *words[MAX_WORDS + 1];
+    char here[PATH_MAX];
+
+    *absolute = NULL;
+    if (cwd == NULL || getcwd(here, sizeof here) == NULL || strcmp(here, cwd) == 0)
+        return;
+    *absolute = realpath(*dir, NULL);
+    if (*absolute != NULL && chdir(cwd) == 0)
+        *dir = *absolute;
+    else
+        fprintf(
+            stderr,
+            "harness: --resume %s: it began in %s (%s); files that it names are looked up here\n",
+            *dir, cwd, strerror(errno));
+}
+
+/*
+ * Does again what the command in a run's folder says, but for the rows that are there. Times that
+ * are given here come last in the command, and so replace those in it.
+ */
+static int run_resumed(const struct scr_options *given)
+{
+    const struct {
+        const char *name;
+        double seconds;
+    } times[] = {{"--budget", given->budget_s},
+                 {"--timeout", given->timeout_s},
+                 {"--time-limit", given->time_limit_s}};
+    enum { N_TIMES = sizeof times / sizeof times[0] };
+    char why[700], values[N_TIMES][32];
+    const char *dir = given->resume_dir;
+    char *absolute = NULL;
     struct scr_options o = {0};
-    json_t *command = scr_run_folder_command(dir, why, sizeof why);
-    int n = (int)json_array_size(command);
+    json_t *options = scr_run_folder_options(dir, why, sizeof why);
+    json_t *command = json_object_get(options, "command");
+    size_t n = json_array_size(command), i;
+    const char **words = malloc((n + 2 * N_TIMES + 1) * sizeof *words);
     int result = SCR_EXIT_USAGE;
 
-    if (command == NULL) {
-        fprintf(stderr, "harness: --resume %s\n", why);
-        return result;
+    if (options == NULL || words == NULL) {
+        fprintf(stderr, "harness: --resume %s\n", options == NULL ? why : "out of memory");
+        goto out;
     }
-    if (n > MAX_WORDS)
-        n = MAX_WORDS;
-    for (int i = 0; i < n; i++)
-        words[i] = (char *)(uintptr_t)json_string_value(json_array_get(command, (size_t)i));
+    for (i = 0; i < n; i++)
+        words[i] = json_string_value(json_array_get(command, i));
+    for (i = 0; i < N_TIMES; i++) {
+        if (times[i].seconds <= 0)
+            continue;
+        snprintf(values[i], sizeof values[i], "%.9gs", times[i].seconds);
+        words[n++] = times[i].name;
+        words[n++] = values[i];
+    }
     words[n] = NULL;
-    if (scr_options_parse(n, words, &o, why, sizeof why) != SCR_OK) {
-        fprintf(stderr, "harness: --resume %s: run.json: %s\n", dir, why);
+    go_where_it_began(json_string_value(json_object_get(options, "cwd")), &dir, &absolute);
+    if (scr_options_parse((int)n, (char **)(uintptr_t)words, &o, why, sizeof why) != SCR_OK) {
+        fprintf(stderr, "harness: --resume %s: %s\n", dir, why);
+    } else if ((o.mode != SCR_MODE_SWEEP && o.mode != SCR_MODE_CHECK) || o.dry_run ||
+               o.worker != NULL) {
+        fprintf(stderr, "harness: --resume %s: the command in run.json is no sweep\n", dir);
     } else {
         o.resume_dir = dir;
-        result = run_on_devices(&o, n, words);
+        result = run_on_devices(&o, (int)n, (char **)(uintptr_t)words);
     }
     scr_options_clear(&o);
-    json_decref(command);
+out:
+    free(absolute);
+    free(words);
+    json_decref(options);
     return result;
 }
 
@@ -169,6 +208,8 @@ int main(int argc, char **argv)
     char why[400];
     int result = SCR_EXIT_FINE;
 
+    if (!occupy_standard_streams())
+        return SCR_EXIT_SOME_FAILED;
     if (scr_options_parse(argc, argv, &o, why, sizeof why) != SCR_OK) {
         fprintf(stderr, "harness: %s\n", why);
         result = SCR_EXIT_USAGE;
@@ -177,9 +218,9 @@ int main(int argc, char **argv)
     } else if (o.mode == SCR_MODE_VERSION) {
         printf("harness %s (%s)\n", scr_version_text(), SCR_COMMIT);
     } else if (o.worker != NULL) {
-        result = run_worker(&o, argv[0]);
+        result = scr_worker_run(&o, argv[0]);
     } else if (o.mode == SCR_MODE_RESUME) {
-        result = run_resumed(o.resume_dir);
+        result = run_resumed(&o);
     } else if (o.mode == SCR_MODE_COMPARE) {
         result = run_compare(&o);
     } else if (o.mode == SCR_MODE_PLOT) {

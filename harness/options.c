@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double DEFAULT_TIMEOUT_S = 120;
+
 enum { OPT_FIRST = 256 };
 enum {
     OPT_LIST_DEVICES = OPT_FIRST,
@@ -83,7 +85,7 @@ void scr_options_help(FILE *f)
         "  --sweep             check and time configurations, write results and plots (default)\n"
         "  --check             check against float64 only\n"
         "  --eval IN OUT       run on q, k, v, r, w of IN.safetensors, write o to OUT.safetensors\n"
-        "  --resume DIR        go on with a sweep that was stopped or killed\n"
+        "  --resume DIR        go on with a stopped sweep; --budget, --time-limit, --timeout anew\n"
         "  --compare BASE NEW  two results folders, row by row; exit 4 if NEW is slower\n"
         "  --peak              measure what the devices can do: FLOP/s by type, bytes/s\n"
         "  --plot DIR          draw the plots of a results folder again\n"
@@ -94,19 +96,20 @@ void scr_options_help(FILE *f)
         "  --device SEL[,..]   ids (cuda:0), backends (opencl) or all; default: the best device,\n"
         "                      for a sweep also the CPU\n"
         "  --preset NAME       quick (about two minutes, default), full, or check\n"
-        "  --cases FILE        products of axes instead of a preset: a line of AXIS=LIST words "
+        "  --cases FILE        instead of a preset: products of axes, a line of AXIS=LIST words "
         "each\n"
         "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable\n"
         "  --dry-run           list the configurations and stop\n"
         "  --strict            of --check: a configuration that is left out is a failure\n"
         "  --seed N            of the data; default 1\n"
         "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
-        "  --format LIST       of --sweep, printed at the end: table, csv, json, md; default "
-        "table\n"
+        "  --format LIST       printed at the end of a sweep: table (default), csv, md, json (a "
+        "line a\n"
+        "                      row); --compare prints table or md\n"
         "  --budget TIME       start no row after 90, 90s, 5m or 1h; --resume goes on\n"
         "  --cache STATE       cold (default: runs take turns among copies of the data) or warm\n"
-        "  --time-limit TIME   sampling of a kernel and of each it is compared with; default\n"
-        "                      0.3s, full 2s\n"
+        "  --time-limit TIME   sampling of a kernel and of each it is compared with; 0.3s, full "
+        "2s\n"
         "  --timeout TIME      give up a row that makes no step for so long; default 2m\n"
         "  --peer COMMAND      run this program on the same problems, too; repeatable\n"
         "  --peer-kernel NAME  of the peers' kernels only this one\n"
@@ -137,7 +140,7 @@ void scr_options_help(FILE *f)
         "  harness --eval layer.safetensors o.safetensors -a causal=1\n"
         "\n"
         "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 4 slower (--compare),\n"
-        "5 some rows failed or none ran, 130 interrupted.\n",
+        "5 rows failed, none ran, or --compare lacks rows as NEW did not end, 130 interrupted.\n",
         f);
 }
 
@@ -242,6 +245,7 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         EVAL = 1 << SCR_MODE_EVAL,
         COMPARE = 1 << SCR_MODE_COMPARE,
         PEAK = 1 << SCR_MODE_PEAK,
+        RESUME = 1 << SCR_MODE_RESUME,
     };
     static const char *const modes[] = {
         [SCR_MODE_SWEEP] = "--sweep",     [SCR_MODE_CHECK] = "--check",
@@ -261,11 +265,11 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         {"--cases", OPT_CASES, SWEEP | CHECK},
         {"--seed", OPT_SEED, SWEEP | CHECK},
         {"--out", OPT_OUT, SWEEP | CHECK},
-        {"--budget", OPT_BUDGET, SWEEP | CHECK},
+        {"--budget", OPT_BUDGET, SWEEP | CHECK | RESUME},
         {"--format", OPT_FORMAT, SWEEP | COMPARE},
         {"--cache", OPT_CACHE, SWEEP},
-        {"--timeout", OPT_TIMEOUT, SWEEP | CHECK | PEAK},
-        {"--time-limit", OPT_TIME_LIMIT, SWEEP},
+        {"--timeout", OPT_TIMEOUT, SWEEP | CHECK | PEAK | RESUME},
+        {"--time-limit", OPT_TIME_LIMIT, SWEEP | RESUME},
         {"--peer", OPT_PEER, SWEEP},
         {"--peer-kernel", OPT_PEER_KERNEL, SWEEP},
         {"--max-regress", OPT_MAX_REGRESS, COMPARE},
@@ -278,6 +282,35 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
             (options[i].effect >> o->mode & 1) != 0)
             continue;
         snprintf(why, why_size, "%s has no effect with %s", options[i].name, modes[o->mode]);
+        return SCR_ERR_INVALID;
+    }
+    return SCR_OK;
+}
+
+/* Options that do not go together although the mode looks at each. */
+static int check_together(const struct scr_options *o, unsigned given, char *why, size_t why_size)
+{
+    static const struct {
+        const char *name;
+        int option;
+    } not_gbench[] = {{"--format", OPT_FORMAT}, {"--peer", OPT_PEER}, {"--dry-run", OPT_DRY_RUN}};
+
+    if (o->n_gbench > 0 && o->mode != SCR_MODE_SWEEP) {
+        snprintf(why, why_size, "%s: has an effect with --sweep only", o->gbench[0]);
+        return SCR_ERR_INVALID;
+    }
+    for (size_t i = 0; i < sizeof not_gbench / sizeof not_gbench[0] && o->n_gbench > 0; i++) {
+        if ((given >> (not_gbench[i].option - OPT_FIRST) & 1) == 0)
+            continue;
+        snprintf(why, why_size, "%s and %s exclude each other", not_gbench[i].name, o->gbench[0]);
+        return SCR_ERR_INVALID;
+    }
+    if (o->mode == SCR_MODE_COMPARE && (o->formats & (SCR_FORMAT_CSV | SCR_FORMAT_JSON)) != 0) {
+        snprintf(why, why_size, "--format: --compare prints table or md");
+        return SCR_ERR_INVALID;
+    }
+    if (o->n_cases > 0 && o->preset != NULL) {
+        snprintf(why, why_size, "--cases and --preset exclude each other");
         return SCR_ERR_INVALID;
     }
     return SCR_OK;
@@ -486,21 +519,13 @@ static int parse_words(int argc, char **argv, struct scr_options *o, char *why, 
         n_rest--;
         rest[0] = rest[1];
     }
-    if (o->n_gbench > 0 && o->mode != SCR_MODE_SWEEP) {
-        snprintf(why, why_size, "%s: has an effect with --sweep only", o->gbench[0]);
-        return SCR_ERR_INVALID;
-    }
     if (n_rest > 0) {
         snprintf(why, why_size, "%s: unexpected word; see --help", rest[0] != NULL ? rest[0] : "");
         return SCR_ERR_INVALID;
     }
     if (check_effect(o, given, why, why_size) != SCR_OK)
         return SCR_ERR_INVALID;
-    if (o->n_cases > 0 && o->preset != NULL) {
-        snprintf(why, why_size, "--cases and --preset exclude each other");
-        return SCR_ERR_INVALID;
-    }
-    return SCR_OK;
+    return check_together(o, given, why, why_size);
 }
 
 int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
@@ -508,14 +533,15 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
     char **words = malloc(((size_t)argc + 1) * sizeof *words);
     int status;
 
-    *o = (struct scr_options){
-        .formats = SCR_FORMAT_TABLE, .seed = 1, .max_regress = 0.05, .timeout_s = 120};
+    *o = (struct scr_options){.formats = SCR_FORMAT_TABLE, .seed = 1, .max_regress = 0.05};
     if (words == NULL) {
         snprintf(why, why_size, "out of memory");
         return SCR_ERR_NO_MEMORY;
     }
     argc = take_gbench(argc, argv, o, words);
     status = parse_words(argc, words, o, why, why_size);
+    if (o->timeout_s == 0 && o->mode != SCR_MODE_RESUME)
+        o->timeout_s = DEFAULT_TIMEOUT_S;
     free(words);
     return status;
 }

@@ -45,10 +45,10 @@ struct scr_options {
     const char *plot_dir;
     const char *resume_dir;
     const char *compare_base, *compare_new;
-    double max_regress;               /* of --compare: a part, 0.05 */
-    bool warm;                        /* --cache warm */
-    double time_limit_s;              /* --time-limit: of sampling a plan; 0: the preset's */
-    double timeout_s;                 /* a step of a row that takes longer is given up */
+    double max_regress;  /* of --compare: a part, 0.05 */
+    bool warm;           /* --cache warm */
+    double time_limit_s; /* --time-limit: of sampling a plan; 0: the preset's */
+    double timeout_s;    /* a step that takes longer is given up; --resume: 0 or given */
     const char *peers[SCR_MAX_PEERS]; /* --peer */
     int n_peers;
     const char *peer_kernel; /* --peer-kernel: of all kernels of the peers this one; or NULL */

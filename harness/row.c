@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
+#include "json_text.h"
 #include "truth.h"
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum kind { TEXT, REAL, WHOLE, FLAG, SEED };
@@ -243,23 +243,6 @@ void scr_row_flag(struct scr_row *row, const char *word)
         snprintf(row->flags + used, sizeof row->flags - used, "%s%s", used > 0 ? "," : "", word);
 }
 
-/* Text from a driver need not be UTF-8; jansson refuses what is not. */
-static json_t *json_text(const char *text)
-{
-    json_t *j = json_string(text);
-    char *plain;
-
-    if (j != NULL || (plain = strdup(text)) == NULL)
-        return j;
-    for (char *s = plain; *s != '\0'; s++) {
-        if ((unsigned char)*s >= 0x80)
-            *s = '?';
-    }
-    j = json_string(plain);
-    free(plain);
-    return j;
-}
-
 json_t *scr_row_json(const struct scr_row *row)
 {
     json_t *object = json_object();
@@ -270,7 +253,7 @@ json_t *scr_row_json(const struct scr_row *row)
         json_t *value;
 
         if (c->kind == TEXT)
-            value = json_text(text_at(row, c));
+            value = scr_json_text(text_at(row, c));
         else if (c->kind == FLAG)
             value = json_boolean(*(const bool *)text_at(row, c));
         else if (c->kind == SEED)

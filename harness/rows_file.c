@@ -71,7 +71,7 @@ static int read_lines(struct reader *r, FILE *f)
             break;
         }
         r->out->valid_bytes += n;
-        while (n > 0 && strchr(" \t\r\n", line[n - 1]) != NULL)
+        while (n > 0 && line[n - 1] != '\0' && strchr(" \t\r\n", line[n - 1]) != NULL)
             n--;
         if (n > 0)
             status = add_row(r, line, n);

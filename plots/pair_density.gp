@@ -27,7 +27,7 @@ set samples 500
 
 eval use_svg(name)
 plot (x >= lo && x <= 1) ? x : NaN with lines linewidth 1.5 linecolor rgb faint title 'y = x: all dead pairs', \
-     for [i = 1:n_series] data index i - 1 using (positive($1)):(positive($2)) with lines linewidth 1.6 linecolor rgb colour(series_colour[i]), \
+     for [i = 1:n_series] data index i - 1 using (series_joined[i] ? positive($1) : NaN):(positive($2)) with lines linewidth 1.6 linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (at($1)):(at($2)) with points pointtype shape(series_mark[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_colours] keyentry with lines linewidth 4 linecolor rgb colour(i) title colour_title[i], \
      for [i = 1:n_marks] keyentry with points pointtype shape(i) linecolor rgb ink title mark_title[i]

@@ -30,16 +30,19 @@ shape(c, m) = 5 + 2 * ((c - 1) % 5) - (m == 1 ? 0 : 1)
 positive(x) = x > 0 ? x : NaN
 zero(x) = x > 0 ? NaN : x_zero
 at(x) = x > 0 ? x : x_zero
+# gnuplot looks at the first round of an empty loop, too.
+last(i) = i < n_colours ? i : n_colours
 set samples 500
 
 eval use_svg(name)
 plot (x >= x_left && x <= 1) ? 1 / x : NaN with lines linewidth 1.5 dashtype 3 linecolor rgb faint title 'ideal: 1 / density', \
      1 with lines linewidth 1.5 linecolor rgb faint title 'break even', \
-     for [i = 1:n_series] data index i - 1 using (positive($1)):2 with lines linewidth 1.8 dashtype dash(series_mark[i]) linecolor rgb colour(series_colour[i]), \
+     for [i = 1:n_series] data index i - 1 using (series_joined[i] ? positive($1) : NaN):2 with lines linewidth 1.8 dashtype dash(series_mark[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (positive($1)):2:3:4 with yerrorbars pointtype shape(series_colour[i], series_mark[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (zero($1)):2:3:4 with yerrorbars pointtype shape(series_colour[i], series_mark[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using (at($1)):(doubtful(8, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
      for [i = 1:n_marks] keyentry with linespoints linewidth 1.8 dashtype dash(i) pointtype 7 - (i == 1 ? 0 : 1) linecolor rgb ink title mark_title[i], \
-     for [i = 1:n_colours] keyentry with linespoints linewidth 1.8 pointtype shape(i, 1) linecolor rgb colour(i) title colour_title[i]
+     for [i = 1:n_joined_colours] keyentry with linespoints linewidth 1.8 pointtype shape(i, 1) linecolor rgb colour(i) title colour_title[i], \
+     for [i = n_joined_colours + 1:n_colours] keyentry with points pointtype shape(last(i), 1) linecolor rgb colour(last(i)) title colour_title[last(i)]
 eval use_png(name)
 replot

@@ -63,6 +63,13 @@ class Usage(unittest.TestCase):
         self.refused(["--device", "ref,"], "--device", "empty")
         self.refused(["--check", "--format", "json"], "--format has no effect with --check")
         self.refused(["--check", "-a", "param=NOSUCH=3"], "no kernel", "NOSUCH")
+        for option in (["--format", "json"], ["--peer", "true"], ["--dry-run"]):
+            self.refused(["--sweep", "--benchmark_filter=x", *option], option[0], "--benchmark_filter=x",
+                         "exclude each other")
+        for name in ("csv", "json", "md,json"):
+            self.refused(["--compare", ".", ".", "--format", name], "--compare prints table or md")
+        self.refused(["--sweep", *SMALL, "--inject", "crash@999"], "--inject", "999")
+        self.refused(["--resume", ".", "--seed", "2"], "--seed has no effect with --resume")
 
     def test_nothing_supported_is_no_success(self):
         self.refused(["--check", "--device", "ref", "-a", "tile=48x48"], "unsupported", "48")
@@ -246,9 +253,32 @@ class Files(unittest.TestCase):
         self.assertAlmostEqual(cases[0]["real_time"], rows[0]["t_median_ns"], delta=1)
         self.assertAlmostEqual(cases[0]["pv_executed"], rows[0]["pv_executed"])
         self.assertAlmostEqual(cases[0]["vs_masked"], rows[0]["speedup_vs_masked"])
+        # Going on reports what is there and adds nothing.
+        p = run("--resume", self.path("g"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        again = [b for b in json.loads(p.stdout)["benchmarks"] if b["run_type"] == "iteration"]
+        self.assertEqual([b["real_time"] for b in again], 2 * [again[0]["real_time"]])
+        self.assertAlmostEqual(again[0]["real_time"], rows[0]["t_median_ns"], delta=1)
+        with open(os.path.join(self.path("g"), "rows.jsonl"), encoding="utf-8") as f:
+            self.assertEqual(len(f.readlines()), 1)
         shutil.rmtree(self.path("g"))
-        self.assertEqual(self.gbench("--benchmark_filter=nothing").returncode, 2)
-        self.assertEqual(self.gbench("--benchmark_format=xml").returncode, 2)
+        # What was mistyped leaves nothing behind that is in the way of what was meant.
+        for bad in ("--benchmark_filter=nothing", "--benchmark_filter=-seq=64", "--benchmark_filter=[",
+                    "--benchmark_format=xml"):
+            p = self.gbench(bad)
+            self.assertEqual(p.returncode, 2)
+            self.assertIn(bad.split("=")[0], p.stderr)
+            self.assertFalse(os.path.exists(self.path("g")))
+        p = self.gbench("--benchmark_filter=/seq=64/.*/manual_time$", "--benchmark_list_tests=False",
+                        "--benchmark_list_tests=1")
+        self.assertEqual(len(p.stdout.split()), 5, p.stderr)
+        self.assertFalse(os.path.exists(self.path("g")))
+        for no in ("0", "no", "f", "OFF", "false"):
+            out = self.path("no-" + no)
+            p = run("--sweep", *SMALL, "--time-limit", "0.01s", "-a", "kernel=dense", "-a", "tile=auto",
+                    "--out", out, "--benchmark_list_tests=" + no)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertTrue(os.path.exists(os.path.join(out, "rows.jsonl")), no)
 
     def test_peers(self):
         peer = "%s %s %s" % (sys.executable, os.path.join(HERE, "peers", "fake_peer.py"),
@@ -389,6 +419,44 @@ class Files(unittest.TestCase):
         p = run("--plot", "only", cwd=self.dir)
         self.assertEqual(p.returncode, 5)
         self.assertIn("no plot", p.stderr)
+
+    def test_repro_carries_what_changes_the_times(self):
+        one = [*SMALL, "-a", "kernel=dense", "-a", "tile=auto", "--format", "json"]
+        p = run("--sweep", *one, "--cache", "warm", "--time-limit", "0.02s",
+                "--out", self.path("a"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        repro = json.loads(p.stdout)["repro"]
+        self.assertTrue(repro.endswith(" --cache warm --time-limit 0.02s"), repro)
+        p = run(*shlex.split(repro)[1:], "--format", "json", "--out", self.path("b"))
+        row = json.loads(p.stdout)
+        self.assertEqual((row["repro"], row["cache"]), (repro, "warm"))
+        p = run("--sweep", *one, "--out", self.path("c"))
+        self.assertNotIn("--time-limit", json.loads(p.stdout)["repro"])
+
+    def test_closed_streams_take_no_file(self):
+        """A stream that the caller closed must not become rows.jsonl."""
+        for i, closing in enumerate((">&-", "2>&-", "<&-", "<&- >&- 2>&-")):
+            out = self.path("r%d" % i)
+            words = [HARNESS, "--sweep", *SMALL, *BRIEF, "-a", "kernel=dense", "-a", "tile=auto",
+                     "--format", "json", "--out", out]
+            p = subprocess.run(["/bin/sh", "-c", shlex.join(words) + " " + closing],
+                               capture_output=True, timeout=240, check=False)
+            self.assertEqual(p.returncode, 5 if ">&-" in closing.split() else 0, p.stderr)
+            with open(os.path.join(out, "rows.jsonl"), encoding="utf-8") as f:
+                self.assertEqual([json.loads(line)["status"] for line in f], ["ok"], closing)
+
+    def test_a_command_that_json_cannot_hold(self):
+        words = [w.encode() for w in (HARNESS, "--sweep", *SMALL, "--out", self.path("r"))]
+        p = subprocess.run([*words, b"--cases", self.path("x").encode() + b"\xff"],
+                           capture_output=True, timeout=60, check=False)
+        self.assertEqual(p.returncode, 2)
+        with open(self.path("x").encode() + b"\xff", "w", encoding="utf-8") as f:
+            f.write("kernel=dense tile=auto\n")
+        p = subprocess.run([*words, b"--cases", self.path("x").encode() + b"\xff"],
+                           capture_output=True, timeout=60, check=False)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn(b"UTF-8", p.stderr)
+        self.assertFalse(os.path.exists(self.path("r")))
 
     def test_out_must_be_a_folder(self):
         with open(self.path("file"), "w", encoding="utf-8"):

@@ -152,6 +152,16 @@ static void rows_are_read_back(void **state)
             fail_msg("\"%s\" does not say \"%s\"", why, bad[i].said);
         scr_rows_file_clear(&f);
     }
+    /* What a machine that lost power leaves. */
+    {
+        FILE *zeros = fopen(path, "w");
+
+        assert_non_null(zeros);
+        assert_int_equal(fwrite("\0\0\0\n", 1, 4, zeros), 4);
+        fclose(zeros);
+    }
+    assert_int_equal(scr_rows_file_read(path, &f, why, sizeof why), SCR_ERR_INVALID);
+    scr_rows_file_clear(&f);
     unlink(path);
     assert_int_equal(scr_rows_file_read(path, &f, why, sizeof why), SCR_ERR_NOT_FOUND);
     scr_rows_file_clear(&f);
@@ -469,6 +479,16 @@ static void slow_rows_are_found(void **state)
     }
 }
 
+static void write_rows(const char *path, const struct run *run)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    for (size_t i = 0; i < run->n; i++)
+        assert_true(scr_row_write_jsonl(&run->rows[i], f));
+    fclose(f);
+}
+
 static char *printed(const struct run *base, const struct run *now, enum scr_compare_format format)
 {
     struct scr_compare_options o = {.max_regress = 0.05, .format = format};
@@ -481,15 +501,9 @@ static char *printed(const struct run *base, const struct run *now, enum scr_com
 
     assert_non_null(out);
     for (int i = 0; i < 2; i++) {
-        FILE *f;
-
         assert_non_null(mkdtemp(dir[i]));
         snprintf(path, sizeof path, "%s/rows.jsonl", dir[i]);
-        f = fopen(path, "w");
-        assert_non_null(f);
-        for (size_t j = 0; j < runs[i]->n; j++)
-            assert_true(scr_row_write_jsonl(&runs[i]->rows[j], f));
-        fclose(f);
+        write_rows(path, runs[i]);
     }
     /* The directory and the file in it are the same to it. */
     o.base = dir[0];
@@ -502,6 +516,56 @@ static char *printed(const struct run *base, const struct run *now, enum scr_com
         rmdir(dir[i]);
     }
     return text;
+}
+
+/* A run that was stopped must not pass for one without regressions; one asked for less may. */
+static void missing_rows_are_told(void **state)
+{
+    static const struct {
+        const char *header;
+        const char *said;
+        int status;
+    } cases[] = {
+        {"{\"end\": \"complete\"}", "2 of 4 rows of BASE are not in NEW.", 0},
+        {"{\"end\": \"interrupted\"}", "2 of 4 rows of BASE are not in NEW, which was not", 5},
+        {"{}", "2 of 4 rows of BASE are not in NEW, which was not run to its end.", 5},
+        {NULL, "2 of 4 rows of BASE are not in NEW.", 0},
+    };
+    struct run *base = run_of(4), *now = run_of(2);
+    char dir[] = "/tmp/scr-missing-XXXXXX", path[3][80], why[300];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path[0], sizeof path[0], "%s/base", dir);
+    snprintf(path[1], sizeof path[1], "%s/rows.jsonl", dir);
+    snprintf(path[2], sizeof path[2], "%s/run.json", dir);
+    write_rows(path[0], base);
+    write_rows(path[1], now);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scr_compare_options o = {.base = path[0], .now = dir, .max_regress = 0.05};
+        char *text = NULL;
+        size_t size;
+        FILE *out = open_memstream(&text, &size);
+
+        assert_non_null(out);
+        unlink(path[2]);
+        if (cases[i].header != NULL)
+            write_text(path[2], cases[i].header);
+        assert_int_equal(scr_compare_run(&o, out, why, sizeof why), cases[i].status);
+        fclose(out);
+        for (char *s = text; *s != '\0'; s++) { /* as if it were one line */
+            if (s[0] == '\n' && s[1] == ' ' && s[2] == ' ')
+                memmove(s, s + 2, strlen(s + 2) + 1);
+        }
+        if (strstr(text, cases[i].said) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", text, cases[i].said);
+        free(text);
+    }
+    for (int i = 0; i < 3; i++)
+        unlink(path[i]);
+    rmdir(dir);
+    free(base);
+    free(now);
 }
 
 static void assert_says(const char *text, const char *part)
@@ -563,8 +627,12 @@ static void the_text_tells_it(void **state)
     now->rows[0] = row_of(0);
     now->rows[1] = row_of(1);
     text = printed(base, now, SCR_COMPARE_TABLE);
-    assert_true(strncmp(text, "No regression: none of 2 rows is slower by more than 5 %.\n", 58) ==
-                0);
+    assert_true(
+        strncmp(text, "No regression found in 2 rows: one would have had to be slower by about 1.",
+                72) == 0);
+    assert_says(text, "x on ref:0.\n");
+    assert_says(text, "98 % interval");
+    assert_says(text, "simultaneous");
     assert_says(text, "too few rows to see how far runs scatter; 4 % is assumed");
     free(text);
 
@@ -574,7 +642,7 @@ static void the_text_tells_it(void **state)
         now->rows[i].t_min_ns /= 2;
     }
     text = printed(base, now, SCR_COMPARE_TABLE);
-    assert_says(text, "The runs differ so much by themselves that");
+    assert_says(text, "slower by about 25");
     free(text);
     free(base);
     free(now);
@@ -590,6 +658,7 @@ int main(void)
         cmocka_unit_test(states_decide_the_exit_status),
         cmocka_unit_test(a_program_is_not_slower_than_itself),
         cmocka_unit_test(slow_rows_are_found),
+        cmocka_unit_test(missing_rows_are_told),
         cmocka_unit_test(the_text_tells_it),
     };
 

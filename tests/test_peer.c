@@ -209,6 +209,14 @@ static void test_checks_without_times(void **state)
 
 static volatile sig_atomic_t interrupted;
 
+static int started;
+
+static void count_start(void *user, pid_t group)
+{
+    (void)user;
+    started += group > 0;
+}
+
 static void interrupt(int number)
 {
     (void)number;
@@ -267,10 +275,47 @@ static void test_a_peer_that_quits(void **state)
     peer_fixture_clear(&f);
 }
 
+/* What is known of a peer makes the same row as the peer does, and starts it only when asked. */
+static void test_recall(void **state)
+{
+    struct peer_fixture f;
+    struct scr_peer *first = start("screening"), *peer;
+    const char *command = getenv("SCR_TEST_PEER");
+    json_t *json = scr_peer_json(first);
+    struct scr_peer_info info, other;
+    struct scr_row row, same;
+
+    (void)state;
+    peer_fixture_make(&f, SMALL);
+    assert_true(scr_peer_info_from_json(json, &info));
+    assert_memory_equal(&info, scr_peer_describe(first), sizeof info);
+    scr_peer_row_init(first, &f.list.cases[0], 1, &row);
+    scr_peer_row_identify(&info, json_string_value(json_object_get(json, "command")),
+                          &f.list.cases[0], 1, &same);
+    assert_string_equal(row.repro, same.repro);
+    assert_string_equal(row.kernel, same.kernel);
+    assert_false(scr_peer_info_from_json(json_null(), &other));
+    assert_int_equal(scr_peer_recall(command, &info, NULL, &peer), SCR_OK);
+    expect(peer, &f, "right", "ok", "");
+    scr_peer_stop(&peer);
+    assert_int_equal(scr_peer_recall("false", &info, NULL, &peer), SCR_OK);
+    expect(peer, &f, "right", "failed",
+           "does not start again: ended (exit status 1) before its greeting");
+    scr_peer_stop(&peer);
+    strcpy(info.version, "0.9");
+    assert_int_equal(scr_peer_recall(command, &info, NULL, &peer), SCR_OK);
+    expect(peer, &f, "right", "failed", "says that it is another");
+    scr_peer_stop(&peer);
+    json_decref(json);
+    scr_peer_stop(&first);
+    peer_fixture_clear(&f);
+}
+
 /* Ends the wait at once, with what the peer had started itself. */
 static void test_interrupt(void **state)
 {
     char command[SCR_PEER_MAX_COMMAND], pid_file[100], why[300];
+    const struct scr_peer_watch watch = {.stop = &interrupted, .started = count_start};
     struct peer_fixture f;
     struct scr_peer *peer;
     struct scr_row row;
@@ -282,8 +327,9 @@ static void test_interrupt(void **state)
     snprintf(pid_file, sizeof pid_file, "%s/pids", f.folder);
     snprintf(command, sizeof command, "%s screening %s", getenv("SCR_TEST_PEER"), pid_file);
     signal(SIGALRM, interrupt);
-    interrupted = 0;
-    assert_int_equal(scr_peer_start(command, &interrupted, &peer, why, sizeof why), SCR_OK);
+    interrupted = started = 0;
+    assert_int_equal(scr_peer_start(command, &watch, &peer, why, sizeof why), SCR_OK);
+    assert_int_equal(started, 1);
     begin = scr_clock_s();
     alarm(2);
     scr_peer_row_init(peer, &f.list.cases[0], find(peer, "hang"), &row);
@@ -331,8 +377,9 @@ static void test_commands_that_are_no_peers(void **state)
         const char *command, *said;
         int status;
     } all[] = {
-        {"sh -c 'exit 5'", "exit status 5", SCR_ERR_DEVICE},
-        {"/nonexistent/peer", "exit status 127: ", SCR_ERR_DEVICE},
+        {"sh -c 'exit 5'", "ended (exit status 5) before its greeting", SCR_ERR_DEVICE},
+        {"/nonexistent/peer", "(exit status 127) before its greeting: ", SCR_ERR_DEVICE},
+        {"true", "--peer true: ended (exit status 0) before its greeting", SCR_ERR_DEVICE},
         {"sh -c 'echo usage: x; sleep 100'", "no JSON object: 'usage: x'", SCR_ERR_INVALID},
         {"sh -c 'echo [1]; sleep 100'", "no JSON object", SCR_ERR_INVALID},
         {"sh -c 'echo {}; sleep 100'", "no greeting", SCR_ERR_INVALID},
@@ -344,6 +391,8 @@ static void test_commands_that_are_no_peers(void **state)
          "\"kernels\"", SCR_ERR_INVALID},
         {"echo '{\"hello\":1,\"peer\":\"a\",\"operator\":\"softmax\",\"kernels\":[\"b\",\"b\"]}'",
          "twice", SCR_ERR_INVALID},
+        {"", "--peer: a command is missing", SCR_ERR_INVALID},
+        {" \t", "--peer: a command is missing", SCR_ERR_INVALID},
     };
 
     (void)state;
@@ -354,7 +403,7 @@ static void test_commands_that_are_no_peers(void **state)
         assert_int_equal(scr_peer_start(all[i].command, NULL, &peer, why, sizeof why),
                          all[i].status);
         assert_null(peer);
-        if (strstr(why, all[i].said) == NULL || strncmp(why, "--peer ", 7) != 0)
+        if (strstr(why, all[i].said) == NULL || strncmp(why, "--peer", 6) != 0)
             fail_msg("%s: %s", all[i].command, why);
     }
 }
@@ -396,6 +445,7 @@ static struct scr_row made_row(const char *peer, const char *kernel, double lo, 
     struct scr_row row = {.t_ci_lo_ns = lo,
                           .t_median_ns = median,
                           .t_ci_hi_ns = hi,
+                          .n_samples = SCR_MIN_SAMPLES,
                           .causal = true,
                           .vs_softmax = NAN,
                           .vs_framework = NAN};
@@ -437,6 +487,12 @@ static void test_relate(void **state)
     assert_true(soft.vs_softmax == 4 && isnan(soft.vs_framework));
     assert_true(soft.vs_softmax_lo < 400.0 / 110 && soft.vs_softmax_lo > 380.0 / 110);
     assert_true(soft.vs_softmax_hi > 400.0 / 90 && soft.vs_softmax_hi < 420.0 / 90);
+    /* Too few samples for an interval. */
+    row = made_row("p", "eager", 400, NAN, NAN);
+    row.n_samples = SCR_MIN_SAMPLES - 1;
+    scr_peer_relate(ours, n, &row);
+    assert_true(isnan(row.vs_framework));
+    assert_string_equal(row.flags, "");
     /* Nothing to compare with. */
     row = made_row("p", "eager", 400, 400, 400);
     strcpy(row.dtype, "f32");
@@ -454,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_misbehaves),
         cmocka_unit_test(test_checks_without_times),
         cmocka_unit_test(test_a_peer_that_quits),
+        cmocka_unit_test(test_recall),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_ends_with_the_harness),
         cmocka_unit_test(test_commands_that_are_no_peers),

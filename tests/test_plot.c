@@ -83,17 +83,19 @@ static void write_rows(const struct fixture *t, const char *text)
 /* One row; `extra` comes last and so replaces what stands before it. */
 static char *add_row(char *at, const char *extra)
 {
-    return at + sprintf(at,
-                        "{\"status\":\"ok\",\"device\":\"cuda:0\",\"device_name\":\"" DEVICE_NAME
-                        "\",\"kernel\":\"tile-skip\",\"dtype\":\"f16\",\"batch\":1,\"heads\":8,"
-                        "\"kv_heads\":8,\"seq_q\":1024,\"seq_k\":1024,\"dk\":64,\"dv\":64,"
-                        "\"causal\":true,\"tile_q\":64,\"tile_k\":64,\"skip\":\"tile\",\"r\":16,"
-                        "\"window\":\"inf\",\"workload\":\"planted:0.1x64\",\"t_median_ns\":2000,"
-                        "\"t_ci_lo_ns\":1900,\"t_ci_hi_ns\":2100,\"pairs_admissible\":1000,"
-                        "\"pairs_live\":100,\"tiles_admissible\":100,\"tiles_live\":20,"
-                        "\"speedup_vs_masked\":2.5,\"speedup_vs_masked_lo\":2.4,"
-                        "\"speedup_vs_masked_hi\":2.6,\"rel_err\":1e-4%s}\n",
-                        extra);
+    return at +
+           sprintf(
+               at,
+               "{\"status\":\"ok\",\"device\":\"cuda:0\",\"device_name\":\"" DEVICE_NAME
+               "\",\"kernel\":\"tile-skip\",\"dtype\":\"f16\",\"batch\":1,\"heads\":8,"
+               "\"kv_heads\":8,\"seq_q\":1024,\"seq_k\":1024,\"dk\":64,\"dv\":64,"
+               "\"causal\":true,\"tile_q\":64,\"tile_k\":64,\"skip\":\"tile\",\"r\":16,"
+               "\"window\":\"inf\",\"workload\":\"planted:0.1x64\",\"t_median_ns\":2000,"
+               "\"t_ci_lo_ns\":1900,\"t_ci_hi_ns\":2100,\"n_samples\":20,\"pairs_admissible\":1000,"
+               "\"pairs_live\":100,\"tiles_admissible\":100,\"tiles_live\":20,"
+               "\"speedup_vs_masked\":2.5,\"speedup_vs_masked_lo\":2.4,"
+               "\"speedup_vs_masked_hi\":2.6,\"rel_err\":1e-4%s}\n",
+               extra);
 }
 
 /* The text of plots/NAME.EXT, to be freed; NULL if there is no such file. */
@@ -154,10 +156,14 @@ static void test_writes_all(void **state)
     at = add_row(at, "");
     at = add_row(at, ",\"workload\":\"ends:0\",\"tiles_live\":0,\"pairs_live\":0");
     at = add_row(at, ",\"device\":\"ref:0\",\"t_ci_lo_ns\":null,\"t_ci_hi_ns\":null");
+    at = add_row(at, ",\"device\":\"ref:0\",\"seq_q\":512,\"seq_k\":512");
     write_rows(t, rows);
     status = scr_plot_dir(t->dir, &t->summary, t->why, sizeof t->why);
-    assert_int_equal(t->summary.n_drawn, 5);
-    assert_int_equal(t->summary.n_left_out, 8);
+    assert_int_equal(t->summary.n_drawn, 4);
+    assert_int_equal(t->summary.n_left_out, 9);
+    assert_string_equal(t->summary.left_out[0],
+                        "seq_latency-cuda_0: needs times of at least two sequence lengths of one "
+                        "shape");
     assert_string_equal(t->summary.drawn[0], "tile_density-cuda_0");
     assert_plot_has(t, "tile_density-cuda_0.dat",
                     "# planted, runs of 64, skip=tile\n"
@@ -165,7 +171,8 @@ static void test_writes_all(void **state)
                     "doubts\tworkload\n"
                     "0.2\t2.5\t2.4\t2.6\t0.1\t2000\t64x64\t-\tplanted:0.1x64\n");
     assert_plot_has(t, "tile_density-cuda_0.dat", "\n0\t2.5\t");
-    assert_plot_has(t, "seq_latency-ref_0.dat", "\n1024\t2\t2\t2\t64x64\t-\tplanted:0.1x64\n");
+    assert_plot_has(t, "seq_latency-ref_0.dat",
+                    "\n1024\t2\t2\t2\t64x64\twide-interval\tplanted:0.1x64\n");
     if (status == SCR_ERR_NOT_FOUND) {
         print_message("gnuplot is not installed\n");
         skip();
@@ -201,7 +208,7 @@ static void test_draws_like_with_like(void **state)
     write_rows(t, rows);
     plot_data(t);
     assert_plot_has(t, "tile_density-cuda_0.dat", "\n0.2\t3.5\t");
-    assert_plot_has(t, "tile_density-cuda_0.dat", "# trace some, skip=tile\n");
+    assert_plot_has(t, "tile_density-cuda_0.dat", "# trace some, w inf, skip=tile\n");
     assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t1.5\t");
     assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t7.5\t");
     assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t8.5\t");
@@ -221,7 +228,7 @@ static void test_torn_and_malformed_lines(void **state)
     strcpy(at, "\n{\"status\":\"ok\",\"dev");
     write_rows(t, rows);
     plot_data(t);
-    assert_int_equal(t->summary.n_drawn, 3);
+    assert_int_equal(t->summary.n_drawn, 2);
 
     strcat(at, "\n");
     write_rows(t, rows);
@@ -266,8 +273,8 @@ static void test_without_gnuplot(void **state)
     free(saved);
     assert_int_equal(status, SCR_ERR_NOT_FOUND);
     assert_non_null(strstr(t->why, "gnuplot is not installed"));
-    assert_int_equal(t->summary.n_drawn, 3);
-    assert_plot_has(t, "seq_latency-cuda_0.gp", "name = 'seq_latency-cuda_0'\n");
+    assert_int_equal(t->summary.n_drawn, 2);
+    assert_plot_has(t, "tile_density-cuda_0.gp", "name = 'tile_density-cuda_0'\n");
 }
 
 /* Draws, and passes on what gnuplot says of the scripts where it is installed. */
@@ -322,6 +329,7 @@ static void test_peers_are_lines_of_their_own(void **state)
                  "\"tile_q\":null,\"t_median_ns\":700,\"t_ci_lo_ns\":690,\"t_ci_hi_ns\":710");
     /* A peer may call its kernel as we do. */
     at = add_row(at, ",\"peer\":\"torch\",\"speedup_vs_masked\":7.5,\"t_median_ns\":100");
+    at = add_row(at, ",\"seq_q\":2048,\"seq_k\":2048");
     write_rows(t, rows);
     plot_all(t);
     assert_plot_has(t, "seq_latency-cuda_0.dat", "# sdpa-flash (softmax)\n");
@@ -329,6 +337,71 @@ static void test_peers_are_lines_of_their_own(void **state)
     assert_plot_has(t, "seq_latency-cuda_0.dat", "# tile-skip, skip=tile\n");
     assert_plot_has(t, "seq_latency-cuda_0.gp", "softmax: another operator.");
     assert_plot_lacks(t, "tile_density-cuda_0.dat", "\t7.5\t");
+}
+
+static void test_masked_dense_with_its_best_tile(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], *at = rows;
+
+    at = add_row(at, ",\"t_masked_ns\":5000,\"flags\":\"throttled\"");
+    at = add_row(at, ",\"skip\":\"slice\",\"t_masked_ns\":7000");
+    at = add_row(at, ",\"skip\":\"none\",\"t_masked_ns\":5500");
+    at = add_row(at, ",\"kernel\":\"masked-dense\",\"skip\":\"none\",\"t_median_ns\":9000");
+    /* Of other data, warm, or of a peer: not the same. */
+    at = add_row(at, ",\"workload\":\"iid\",\"t_masked_ns\":1000");
+    at = add_row(at, ",\"cache\":\"warm\",\"t_masked_ns\":1000");
+    at = add_row(at, ",\"seq_q\":2048,\"seq_k\":2048,\"t_masked_ns\":20000");
+    /* Without a comparison the row itself is what there is. */
+    at = add_row(at, ",\"kernel\":\"masked-dense\",\"skip\":\"none\",\"seq_q\":4096,"
+                     "\"seq_k\":4096,\"t_median_ns\":90000");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "seq_latency-cuda_0.dat",
+                    "# masked-dense, best tile\n# seq_k\tt_median_us\tlo\thi\ttile\tdoubts\t"
+                    "workload\n1024\t5.5\t5.5\t5.5\tbest\t-\tplanted:0.1x64\n2048\t20\t");
+    assert_plot_has(t, "seq_latency-cuda_0.dat", "\n4096\t90\t");
+    assert_plot_lacks(t, "seq_latency-cuda_0.dat", "\n1024\t9\t");
+}
+
+static void test_windows_are_not_joined(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], *at = rows;
+
+    at = add_row(at, "");
+    at = add_row(at, ",\"workload\":\"planted:0.2x64\",\"window\":\"128\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"window\":\"own\"");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":0,\"window\":\"9\","
+                     "\"heads\":1");
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"trace_head\":1,\"window\":\"7\","
+                     "\"heads\":1");
+    write_rows(t, rows);
+    plot_all(t);
+    /* The heads of a trace are not its layer. */
+    assert_plot_has(t, "tile_density-cuda_0.gp",
+                    "n_colours = 4\narray colour_title[4] = ['planted, runs of 64', 'planted, runs "
+                    "of 64, w 128', 'trace a', 'trace a, heads']");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "n_joined_colours = 1\n");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "series_joined[1] = 1\n");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "series_joined[4] = 0\n");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "Not joined: with a window");
+    assert_plot_has(t, "pair_density.gp", "series_joined[4] = 0\n");
+}
+
+static void test_says_what_is_left_out(void **state)
+{
+    struct fixture *t = *state;
+    char rows[16384], extra[80], *at = rows;
+
+    for (int q = 0; q < 4; q++)
+        for (int k = 0; k < 4; k++) {
+            snprintf(extra, sizeof extra, ",\"tile_q\":%d,\"tile_k\":%d", 16 << q, 16 << k);
+            at = add_row(at, extra);
+        }
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "pair_density.gp", "8 of 16 tiles shown.");
 }
 
 static void test_tiles_make_a_map(void **state)
@@ -397,6 +470,13 @@ static void test_parts_of_the_time(void **state)
     plot_all(t);
     assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.2\t2\t1.9\t2.1\t0.1\t1.4\t0.5\t-\t");
     assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.4\t2.4\t1.9\t2.4\t0.1\t1.4\t0.9\t-\t");
+    /* Other families of workloads stand in one picture with these. */
+    at = add_row(at, ",\"t_floor_ns\":100,\"workload\":\"iid\",\"tiles_live\":60,"
+                     "\"t_median_ns\":2500,\"r\":2");
+    write_rows(t, rows);
+    plot_all(t);
+    assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.6\t2.5\t");
+    assert_plot_has(t, "time_parts-cuda_0.dat", "\n0.4\t2.4\t");
 }
 
 static void test_heads_of_a_trace(void **state)
@@ -432,6 +512,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_doubtful_points_say_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_warm_and_cold_do_not_mix, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peers_are_lines_of_their_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_masked_dense_with_its_best_tile, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_windows_are_not_joined, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_says_what_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tiles_make_a_map, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_roofline_needs_ceilings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_of_the_time, set_up, tear_down),

@@ -12,6 +12,7 @@
 #include <screening/error.h>
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static const char run[] =
 static const char rows[] =
     "{\"status\":\"ok\",\"device\":\"cuda:0\",\"kernel\":\"masked-dense\",\"workload\":\"iid\","
     "\"seq_q\":64,\"seq_k\":64,\"cache\":\"cold\",\"timer\":\"event\",\"t_median_ns\":2e6,"
-    "\"n_samples\":20,\"t_ci_lo_ns\":1.9e6,\"t_ci_hi_ns\":2.1e6,\"rel_err\":1e-6,"
+    "\"n_samples\":20,\"t_ci_lo_ns\":1.8e6,\"t_ci_hi_ns\":2.2e6,\"stop\":\"time\",\"rel_err\":1e-6,"
     "\"rows_checked\":64,\"rows\":64}\n"
     "{\"status\":\"crashed\",\"reason\":\"signal 11 <here>\",\"repro\":\"harness --sweep -a x\"}\n";
 
@@ -148,6 +149,8 @@ static void markdown_has_it_all(void **state)
     expect(text, "| Checking | every result that has a time was compared with float64 |");
     expect(text, "| Program | 1.2.3, commit abc123, gcc |");
     expect(text, "| Seed | 7 |");
+    expect(text, "| 10.0 | time |");
+    expect(text, "| wide-interval |");
     expect(text, "![What is a?](plots/a-cuda_0.svg)");
     assert_null(strstr(text, "not-there"));
     expect(text, "\n- 1 row crashed: signal 11 <here>\n  `harness --sweep -a x`\n");
@@ -227,6 +230,59 @@ static void a_report_of_little(void **state)
     free(text);
 }
 
+static void a_type_that_is_multiplied_as_f32(void **state)
+{
+    struct fixture *t = *state;
+    char *text;
+
+    write_file(t, "run.json",
+               "{\"devices\":[{\"id\":\"cuda:0\"}],\"peaks\":{\"cuda:0\":{\"f32_flop_per_s\":4e13,"
+               "\"f16_flop_per_s\":8e13,\"bf16_flop_per_s\":4e13}}}");
+    write_report(t);
+    text = read_file(t, "report.md");
+    expect(text, "| f32 40 TFLOP/s, f16 80 TFLOP/s, bf16 as f32 |");
+    free(text);
+}
+
+/* What a new column means must be said. */
+static void readme_names_every_column(void **state)
+{
+    struct fixture *t = *state;
+    const char *folder = getenv("SCR_TEST_DATA");
+    char path[4096], name[80];
+    char *readme = NULL, *csv;
+    size_t size = 0;
+    FILE *f;
+    int n = 0;
+
+    assert_non_null(folder);
+    snprintf(path, sizeof path, "%s/../../README.md", folder);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_true(getdelim(&readme, &size, '\0', f) > 0);
+    fclose(f);
+    write_report(t);
+    csv = read_file(t, "rows.csv");
+    csv[strcspn(csv, "\n")] = '\0';
+    for (char *c = strtok(csv, ","); c != NULL; c = strtok(NULL, ",")) {
+        size_t len = strlen(c);
+        bool ends = len > 3 && (strcmp(c + len - 3, "_lo") == 0 || strcmp(c + len - 3, "_hi") == 0);
+
+        /* The ends of intervals are named together. */
+        snprintf(name, sizeof name, "`%.*s`", (int)(ends ? len - 3 : len), c);
+        if (ends && strcmp(name, "`t_ci`") != 0)
+            expect(readme, "`..._lo`, `..._hi`");
+        else if (ends)
+            snprintf(name, sizeof name, "`%s`", c);
+        if (strstr(readme, name) == NULL)
+            fail_msg("README.md does not say what %s is", name);
+        n++;
+    }
+    assert_true(n > 90);
+    free(csv);
+    free(readme);
+}
+
 static void without_a_header(void **state)
 {
     struct fixture *t = *state;
@@ -244,6 +300,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(csv_has_a_line_a_row, set_up, tear_down),
         cmocka_unit_test_setup_teardown(html_stands_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_report_of_little, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readme_names_every_column, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_type_that_is_multiplied_as_f32, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_header, set_up, tear_down),
     };
 

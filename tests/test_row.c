@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct scr_case make_case(const scr_device_info *info, char *words)
 {
@@ -101,7 +102,8 @@ static void csv_quotes(void **state)
     scr_row_init(&row, &c);
     scr_row_status(&row, "ok", "%s", "");
     text_of(scr_row_write_csv, &row, &line);
-    assert_non_null(strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\",0,,screening,tile-skip,portable,"));
+    assert_non_null(
+        strstr(line, "ok,,ref,ref:0,\"a, \"\"b\"\"\",0,,screening,tile-skip,portable,"));
     assert_null(strstr(line, "nan"));
     free(line);
 }
@@ -151,7 +153,7 @@ static void interval_of_the_median(void **state)
     scr_time_describe(six, 6, &s);
     assert_true(s.median == 3.5 && s.ci_lo == 1 && s.ci_hi == 6);
     for (int i = 0; i < 100; i++)
-        many[i] = 100 - i;
+        many[i] = 1 + 37 * i % 100; /* neighbours are not alike */
     scr_time_describe(many, 100, &s);
     /* The 40th and the 61st of a hundred: a table value of the sign test. */
     assert_true(s.median == 50.5 && s.ci_lo == 40 && s.ci_hi == 61);
@@ -165,8 +167,10 @@ struct constant {
 
 static int steady(void *user, double *ns)
 {
+    const struct timespec run = {.tv_nsec = 1000000};
     struct constant *c = user;
 
+    nanosleep(&run, NULL);
     *ns = 1000;
     return c->left-- > 0 ? SCR_OK : SCR_ERR_DEVICE;
 }
@@ -179,7 +183,7 @@ static void sampling_stops(void **state)
     (void)state;
     assert_int_equal(scr_time_sample(steady, &c, 10, &t), SCR_OK);
     assert_string_equal(t.stop, "interval");
-    assert_in_range(t.stats.n, 10, 20);
+    assert_in_range(t.stats.n, 20, 100);
     c.left = 3;
     assert_int_equal(scr_time_sample(steady, &c, 10, &t), SCR_ERR_DEVICE);
 }
@@ -274,7 +278,8 @@ static void verdict_is_what_the_rows_say(void **state)
     (void)state;
     expect_verdict(rows, 0, "no row was measured");
     expect_verdict(rows, N, "beats masked-dense from tile density 0.4 down; at 0.1 it is 4.00x");
-    expect_verdict(rows, N, "4.00x (3.92-4.08); skipping breaks even between 0.4 and 0.6 (ref:0");
+    expect_verdict(rows, N,
+                   "4.00x (3.92-4.08, skip=tile); skipping breaks even between 0.4 and 0.6 (ref:0");
     expect_verdict(rows, N, "(ref:0 C, f32, dk 16, dv 64, tile 32x64, seq 64)");
     /* The better way to skip is what counts. */
     rows[1] = measured("slice", 0.6, 1.2);
@@ -282,17 +287,18 @@ static void verdict_is_what_the_rows_say(void **state)
     rows[1] = measured("slice", 0.6, 0.9);
     /* A gain within the noise is none, and one density is no range. */
     rows[2] = measured("tile", 0.4, 1.01);
-    expect_verdict(rows, N, "beats masked-dense at tile density 0.1 (4.00x), at no higher one");
+    expect_verdict(rows, N, "at tile density 0.1: 4.00x (3.92-4.08, skip=tile), at no higher one");
     few_samples(&rows[2]);
-    expect_verdict(rows, N, "beats masked-dense at tile density 0.1 (4.00x), at no higher one");
+    expect_verdict(rows, N, "at tile density 0.1: 4.00x (3.92-4.08, skip=tile), at no higher one");
     /* A loss below a win: nothing holds "down" from anywhere. */
     rows[2] = measured("tile", 0.4, 1.5);
     rows[3] = measured("tile", 0.1, 0.5);
-    expect_verdict(rows, N, "at tile density 0.4 (1.50x), but not at every other one");
+    expect_verdict(rows, N,
+                   "at tile density 0.4: 1.50x (1.47-1.53, skip=tile), but not at every other one");
     rows[2] = measured("tile", 0.4, 0.7);
     expect_verdict(rows, N,
                    "loses to masked-dense at every tile density measured; its best is "
-                   "0.90x at 0.6");
+                   "0.90x (0.88-0.92, skip=slice) at 0.6");
     rows[3] = measured("tile", 0.1, 1.0);
     expect_verdict(rows, N, "it loses on 2 of 3 data sets");
     rows[0] = measured("tile", 0.6, 1.0);
@@ -308,21 +314,24 @@ static void verdict_without_evidence(void **state)
                              masked(0.1)};
 
     (void)state;
-    expect_verdict(rows + 1, 3, "tile density 0.1 (4.00x), the only one measured");
+    expect_verdict(rows + 1, 3,
+                   "tile density 0.1: 4.00x (3.92-4.08, skip=tile), the only density measured at "
+                   "this tile and length");
     for (int i = 0; i < 4; i++)
         few_samples(&rows[i]);
-    expect_verdict(rows, 4, "no difference can be told: no interval of the ratio");
+    expect_verdict(rows, 4, "no verdict: no ratio has an interval");
     /* Where every tile is alive nothing was won by skipping. */
     rows[0] = measured("tile", 1, 2);
     rows[1] = masked(1);
-    expect_verdict(rows, 2, "no difference can be told: every tile measured is alive");
-    expect_verdict(rows + 1, 1, "no difference can be told: no row compares");
+    expect_verdict(rows, 2, "no verdict: every tile measured is alive");
+    expect_verdict(rows + 1, 1, "no verdict: no row compares");
     /* A window is a gain of its own; a trace's own windows are part of it. */
     rows[0] = measured("tile", 0.1, 2);
     rows[1] = masked(0.1);
     strcpy(rows[0].window, "256");
     strcpy(rows[1].window, "256");
-    expect_verdict(rows, 2, "no difference can be told: no row compares");
+    expect_verdict(rows, 2, "no verdict on skipping alone");
+    expect_verdict(rows, 2, "\nwindow 256, planted:0.1x64, seq 64: tile-skip is 2.00x (1.96-2.04)");
     for (int i = 0; i < 2; i++) {
         strcpy(rows[i].window, "own");
         strcpy(rows[i].workload, "trace:/a/b.safetensors");
@@ -330,7 +339,87 @@ static void verdict_without_evidence(void **state)
     expect_verdict(rows, 2, "its own windows: tile-skip is 2.00x");
     /* One head is not the layer. */
     rows[0].trace_head = 3;
-    expect_verdict(rows, 2, "no difference can be told: no row compares");
+    expect_verdict(rows, 2, "no verdict: no row compares");
+}
+
+static void verdict_tells_the_window_from_the_skipping(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.1, 3.5), measured("none", 0.1, 2),
+                             measured("slice", 0.1, 3.2), measured("tile", 0.1, 9)};
+    char lines[4096];
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        strcpy(rows[i].window, "128");
+    /* A shorter sequence is not what speaks. */
+    rows[3].seq_q = rows[3].seq_k = 32;
+    assert_int_equal(scr_verdict(rows, 4, lines, sizeof lines), 0);
+    assert_ptr_equal(strstr(lines, "no verdict on skipping alone: "), lines);
+    assert_non_null(strstr(lines, "\nwindow 128, planted:0.1x64, seq 64: tile-skip is 3.50x "
+                                  "(3.43-3.57) as fast as masked-dense; without skipping 2.00x: "
+                                  "that part is the window (ref:0 C, f32, skip=tile, tile 32x64)"));
+    assert_null(strstr(lines, "9.00x"));
+    /* From the row alone, where the one without skipping is not there. */
+    scr_row_status(&rows[1], "skipped", "no time");
+    rows[0].vs_no_skip = 1.4;
+    expect_verdict(rows, 4, "; without skipping 2.50x: that part is the window");
+    for (int i = 0; i < 4; i++) {
+        strcpy(rows[i].workload, "trace:/a/b.safetensors");
+        strcpy(rows[i].window, "own");
+    }
+    expect_verdict(rows, 4, "b.safetensors, seq 64, its own windows: tile-skip is 3.50x");
+    expect_verdict(rows, 4, "; without skipping 2.50x: that part is the window");
+    /* With a row that has the window off, that is what the device is judged by. */
+    for (int i = 0; i < 4; i++)
+        strcpy(rows[i].workload, "iid");
+    strcpy(rows[2].window, "inf");
+    assert_int_equal(scr_verdict(rows, 4, lines, sizeof lines), 0);
+    assert_ptr_equal(strstr(lines, "tile-skip beats masked-dense at tile density 0.1: 3.20x"),
+                     lines);
+    assert_null(strstr(lines, "window"));
+}
+
+static void verdict_prefers_the_longest(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.1, 2), measured("slice", 0.1, 3),
+                             measured("slice", 0.1, 5)};
+
+    (void)state;
+    rows[1].seq_q = rows[1].seq_k = 4096;
+    rows[2].seq_q = rows[2].seq_k = 512;
+    expect_verdict(rows, 3,
+                   "at tile density 0.1: 3.00x (2.94-3.06, skip=slice), the only density "
+                   "measured at this tile and length");
+    expect_verdict(rows, 3, "seq 4096)");
+}
+
+static void verdict_names_a_weak_baseline(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.1, 2), measured("none", 0.1, 1.01),
+                             measured("none", 0.2, 0.9)};
+    char lines[4096];
+
+    (void)state;
+    assert_int_equal(scr_verdict(rows, 3, lines, sizeof lines), 0);
+    assert_null(strstr(lines, "weak"));
+    rows[1] = measured("none", 0.1, 1.35);
+    expect_verdict(rows, 3, "beats the best masked-dense in 1 of 2 rows, by up to 1.35x");
+}
+
+static void verdict_counts_wide_intervals(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 0.2, 3), measured("tile", 0.1, 4), masked(0.2),
+                             masked(0.1)};
+
+    (void)state;
+    rows[0].t_ci_lo_ns = 0.94 * rows[0].t_median_ns;
+    rows[0].t_ci_hi_ns = 1.05 * rows[0].t_median_ns;
+    rows[1].t_ci_lo_ns = 0.96 * rows[1].t_median_ns;
+    rows[1].t_ci_hi_ns = 1.03 * rows[1].t_median_ns;
+    few_samples(&rows[2]);
+    expect_verdict(rows, 4,
+                   "care, of 4 timed rows: 2 with an interval wider than +-5 % or fewer than 6 "
+                   "samples.");
 }
 
 static void verdict_says_how_it_was_timed(void **state)
@@ -366,7 +455,7 @@ static void verdict_keeps_other_programs_out(void **state)
     (void)state;
     strcpy(rows[1].peer, "torch");
     expect_verdict(rows, 4,
-                   "beats masked-dense at tile density 0.2 (3.00x), the only one measured");
+                   "at tile density 0.2: 3.00x (2.94-3.06, skip=tile), the only density measured");
     strcpy(rows[1].op, "softmax");
     strcpy(rows[1].kernel, "sdpa-flash");
     expect_verdict(rows, 4,
@@ -396,7 +485,7 @@ static void verdict_of_comparable_rows_only(void **state)
         strcpy(rows[i].backend, "cuda");
     }
     assert_int_equal(scr_verdict(rows, 8, lines, sizeof lines), 0);
-    assert_ptr_equal(strstr(lines, "tile-skip beats masked-dense at tile density 0.4 (2.00x)"),
+    assert_ptr_equal(strstr(lines, "tile-skip beats masked-dense at tile density 0.4: 2.00x"),
                      lines);
     assert_non_null(strstr(lines, "\ntile-skip beats masked-dense from tile density 0.2 down"));
     strcpy(rows[3].backend, "opencl");
@@ -490,7 +579,9 @@ static void a_table_tells_what_was_measured(void **state)
     assert_non_null(strstr(text, "2.50 2.45-2.55"));
     assert_non_null(strstr(text, "~2.00"));
     assert_non_null(strstr(text, "100/62.5"));
-    assert_non_null(strstr(text, "\nFlags: F near-floor\n"));
+    assert_non_null(strstr(text, "\nFlags: F near-floor, W wide-interval\n"));
+    assert_non_null(strstr(text, "\nvs masked: against masked-dense with the best of its tiles"));
+    assert_non_null(strstr(text, "\nroof%: blank for skip=slice"));
     free(text);
     strcpy(rows[2].op, "softmax");
     text = table_text(rows, 3);
@@ -543,6 +634,10 @@ int main(void)
         cmocka_unit_test(outcomes_of_a_row),
         cmocka_unit_test(verdict_is_what_the_rows_say),
         cmocka_unit_test(verdict_without_evidence),
+        cmocka_unit_test(verdict_tells_the_window_from_the_skipping),
+        cmocka_unit_test(verdict_prefers_the_longest),
+        cmocka_unit_test(verdict_names_a_weak_baseline),
+        cmocka_unit_test(verdict_counts_wide_intervals),
         cmocka_unit_test(verdict_says_how_it_was_timed),
         cmocka_unit_test(verdict_keeps_other_programs_out),
         cmocka_unit_test(verdict_of_comparable_rows_only),

@@ -67,8 +67,11 @@ class Survival(unittest.TestCase):
 
     def test_hopeless_device_is_given_up(self):
         rows = self.sweep("--inject", "crash", "-a", "seq=32,64", status=5)
-        self.assertEqual([r["status"] for r in rows], 5 * ["crashed"] + 5 * ["skipped"])
-        self.assertIn("given up", rows[-1]["reason"])
+        self.assertEqual([r["status"] for r in rows], 5 * ["crashed"])
+        # What was not tried is no row, so that another run tries again.
+        p = run("--resume", self.out)
+        self.assertEqual(p.returncode, 5, p.stderr)
+        self.assertEqual(len(read_rows(self.out)), 10)
 
     def test_throttled_samples_are_flagged(self):
         rows = self.sweep("--inject", "throttle@1", status=0)
@@ -193,6 +196,262 @@ class Survival(unittest.TestCase):
                 break
             time.sleep(0.05)
         self.assertFalse(os.path.exists("/proc/" + worker), "the worker lives on")
+
+
+class Resume(unittest.TestCase):
+    """Going on with a run: only with one that can be gone on with, and to its end."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+        self.out = os.path.join(folder.name, "r")
+
+    def begun(self, *args, budget="0.001s"):
+        """A run whose budget is spent at once."""
+        p = run(*SWEEP, "--out", self.out, "--budget", budget, *args)
+        self.assertEqual(p.returncode, 0, p.stderr)
+
+    def header(self):
+        with open(os.path.join(self.out, "run.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+    def change(self, change):
+        header = self.header()
+        change(header)
+        with open(os.path.join(self.out, "run.json"), "w", encoding="utf-8") as f:
+            json.dump(header, f)
+
+    def refused(self, *said):
+        p = run("--resume", self.out)
+        self.assertEqual(p.returncode, 2, p.stderr)
+        self.assertEqual(p.stderr.count("\n"), 1, p.stderr)
+        for text in said:
+            self.assertIn(text, p.stderr)
+
+    def test_commands_that_are_none(self):
+        self.begun()
+        command = self.header()["options"]["command"]
+        for bad, said in (([*command, None], "no command"), ([*command, 3], "no command"),
+                          (["h", "--peak"], "no sweep"), (["h", "--resume", self.out], "no sweep"),
+                          (["h", "--list-devices"], "no sweep"), ([*command, "--dry-run"], "no sweep"),
+                          (["h", "--version"], "no sweep"), ({"a": 1}, "no command")):
+            self.change(lambda h, bad=bad: h["options"].update(command=bad))
+            self.refused(said)
+
+    def test_another_machine(self):
+        self.begun()
+        header = self.header()
+        for change, said in (
+                (lambda h: h["machine"].update(cpu="Another"), "cpu Another"),
+                (lambda h: h["machine"].update(host="elsewhere"), "host elsewhere"),
+                (lambda h: h["devices"][0].update(driver="0.1"), "ref:0's driver 0.1"),
+                (lambda h: h["devices"][0].update(name="Another"), "ref:0's name Another"),
+                (lambda h: h["devices"][0].update(arch="z80"), "ref:0's arch z80"),
+                (lambda h: h["devices"].append({}), "2 devices")):
+            self.change(lambda h: (h.clear(), h.update(json.loads(json.dumps(header)))))
+            self.change(change)
+            self.refused(self.out, said)
+
+    def test_goes_on_from_anywhere_with_another_budget(self):
+        with open(os.path.join(self.dir, "cases"), "w", encoding="utf-8") as f:
+            f.write("kernel=dense,masked-dense\n")
+        p = subprocess.run([HARNESS, *SWEEP, "--cases", "cases", "--out", "r", "--budget", "0.001s"],
+                           capture_output=True, text=True, cwd=self.dir, timeout=60, check=False)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(read_rows(self.out), [])
+        os.remove(os.path.join(self.out, "topology.xml"))
+        here = os.path.relpath(self.out)
+        p = run("--resume", here, "--budget", "5m", "--time-limit", "0.01s", "--timeout", "1m")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        rows = read_rows(self.out)
+        self.assertEqual([r["status"] for r in rows], 2 * ["ok"])
+        self.assertTrue(all(r["repro"].endswith("--time-limit 0.01s") for r in rows))
+        if self.header()["machine"]["topology"]:
+            self.assertTrue(os.path.exists(os.path.join(self.out, "topology.xml")))
+        # A row is the same row by whatever limit it was timed.
+        p = run("--resume", self.out, "--budget", "5m")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(read_rows(self.out), rows)
+        self.assertEqual(self.header()["end"], "complete")
+
+    def test_peaks_that_are_missing_are_measured(self):
+        self.begun(budget="1m")
+        floor = self.header()["peaks"]["ref:0"]["floor_wall_ns"]
+        self.assertGreater(floor, 0)
+        for change in (lambda h: h.pop("peaks"), lambda h: h["peaks"].clear(),
+                       lambda h: h["peaks"]["ref:0"].update(dict.fromkeys(h["peaks"]["ref:0"]))):
+            self.change(change)
+            p = run("--resume", self.out)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertGreater(self.header()["peaks"]["ref:0"]["floor_wall_ns"], 0)
+
+    def test_a_folder_without_rows_can_be_taken_again(self):
+        os.mkdir(self.out)
+        for name in ("run.json.part", "run.json", "rows.jsonl"):
+            with open(os.path.join(self.out, name), "w", encoding="utf-8"):
+                pass
+        p = run(*SWEEP, "--out", self.out, "-a", "kernel=dense")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual([r["status"] for r in read_rows(self.out)], ["ok"])
+        p = run(*SWEEP, "--out", self.out)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("holds something already", p.stderr)
+
+    def test_rows_that_are_there_spend_no_budget(self):
+        self.begun(budget="1m")
+        rows = read_rows(self.out)
+        p = run("--resume", self.out, "--budget", "0.001s")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(p.stderr.count("budget"), 0, p.stderr)
+        self.assertEqual((self.header()["end"], read_rows(self.out)), ("complete", rows))
+
+    def test_more_words_than_a_fixed_number(self):
+        """Many -a words: the list of words has no end of its own."""
+        many = 700 * ["-a", "seq=64"]
+        self.begun(*many)
+        p = run("--resume", self.out, "--budget", "1m")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(len(read_rows(self.out)), 5)
+
+
+class Workers(unittest.TestCase):
+    """Workers and peers that die at a bad moment, and what they leave behind."""
+
+    TESTS = os.path.dirname(os.path.abspath(__file__))
+    PEERS = os.path.join(os.path.dirname(TESTS), "harness", "peers")
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.out = os.path.join(folder.name, "r")
+        self.pids = os.path.join(folder.name, "pids")
+        self.peer = "%s %s %s screening %s" % (
+            sys.executable, os.path.join(self.TESTS, "peers", "fake_peer.py"), self.PEERS,
+            self.pids)
+
+    def sweep(self, *args, status):
+        p = run(*SWEEP, "--out", self.out, *args)
+        self.assertEqual(p.returncode, status, p.stdout + p.stderr)
+        return read_rows(self.out)
+
+    def resume(self, status):
+        p = run("--resume", self.out)
+        self.assertEqual(p.returncode, status, p.stdout + p.stderr)
+        return read_rows(self.out)
+
+    def are_gone(self):
+        """The peer and its child, which wrote their numbers down."""
+        with open(self.pids, encoding="utf-8") as f:
+            pids = f.read().split()
+        self.assertEqual(len(pids), 2)
+        for _ in range(100):
+            left = [pid for pid in pids if os.path.exists("/proc/" + pid)]
+            if not left:
+                return
+            time.sleep(0.05)
+        self.fail("%s live on" % left)
+
+    def no_peer_files(self):
+        self.assertEqual([f for f in os.listdir(self.out) if f.startswith("peer-")], [])
+
+    def interrupt(self, *args, rows, ready=None):
+        """A sweep that is told to end once it has so many rows, and the file `ready` is there."""
+        with subprocess.Popen([HARNESS, *SWEEP, "--out", self.out, "--timeout", "500s", *args],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as p:
+            path = os.path.join(self.out, "rows.jsonl")
+            for _ in range(600):
+                time.sleep(0.05)
+                if os.path.exists(path) and len(read_rows(self.out)) >= rows and \
+                        (ready is None or os.path.exists(ready)):
+                    break
+            begin = time.monotonic()
+            p.send_signal(signal.SIGINT)
+            _, err = p.communicate(timeout=120)
+            self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(p.returncode, 130, err)
+        self.assertEqual(len(read_rows(self.out)), rows)
+
+    def test_a_peer_takes_the_worker_with_it(self):
+        """The row says whose it was, the peer's child is gone, and the run can be gone on with."""
+        rows = self.sweep("--peer", self.peer, "--peer-kernel", "kills-parent", status=5)
+        self.assertEqual([r["status"] for r in rows], 5 * ["ok"] + ["crashed"])
+        self.assertEqual((rows[5]["peer"], rows[5]["kernel"]), ("fake", "kills-parent"))
+        self.assertIn("signal 9", rows[5]["reason"])
+        self.assertIn("--peer-kernel kills-parent", rows[5]["repro"])
+        self.are_gone()
+        self.no_peer_files()
+        self.assertEqual(self.resume(5), rows)
+
+    def test_a_peer_that_starts_but_once(self):
+        """Once a worker has died the peer does not start again: its row is lost, ours are not."""
+        mark = os.path.join(self.folder, "mark")
+        once = "sh -c 'test ! -e %s && touch %s && exec %s'" % (mark, mark, self.peer)
+        rows = self.sweep("--peer", once, "--peer-kernel", "right", "--inject", "crash@1",
+                          status=5)
+        self.assertEqual([r["status"] for r in rows],
+                         ["ok", "crashed", "ok", "ok", "ok", "failed"])
+        self.assertEqual(rows[5]["peer"], "fake")
+        self.assertIn("does not start again", rows[5]["reason"])
+
+    def test_resume_with_peers(self):
+        rows = self.sweep("--peer", self.peer, "--peer-kernel", "right", status=0)
+        self.assertEqual([r["peer"] for r in rows], 5 * [""] + ["fake"])
+        path = os.path.join(self.out, "rows.jsonl")
+        with open(path, encoding="utf-8") as f:
+            lines = f.readlines()
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(lines[:2] + lines[5:])
+        again = self.resume(0)
+        self.assertEqual({r["repro"] for r in again}, {r["repro"] for r in rows})
+        self.assertEqual(len(again), 6)
+        # Rows of peers that nobody asked for, more than there is room for.
+        with open(path, "w", encoding="utf-8") as f:
+            for _ in range(50):
+                rows[5]["repro"] += "x"
+                f.write(json.dumps(rows[5]) + "\n")
+        p = run("--resume", self.out)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("not of this sweep", p.stderr)
+
+    def test_interrupt_while_a_worker_hangs(self):
+        self.interrupt("--inject", "hang@2", rows=2)
+
+    def test_interrupt_while_a_peer_hangs(self):
+        self.interrupt("--peer", self.peer, "--peer-kernel", "hang", rows=5, ready=self.pids)
+        self.are_gone()
+        self.no_peer_files()
+
+    def test_a_budget_is_kept(self):
+        start = time.monotonic()
+        rows = self.sweep("--inject", "hang@1", "--timeout", "500s", "--budget", "3s", status=0)
+        self.assertLess(time.monotonic() - start, 60)
+        self.assertEqual([r["status"] for r in rows], ["ok"])
+
+    def test_commands_that_are_no_peers(self):
+        for command, said in (("true", "ended (exit status 0) before its greeting"),
+                              ("", "--peer: a command is missing")):
+            p = run(*SWEEP, "--out", self.out, "--peer", command)
+            self.assertEqual(p.returncode, 2, p.stderr)
+            self.assertIn(said, p.stderr)
+
+    def test_workers_are_not_for_users(self):
+        p = run("--worker", "ref", *SWEEP)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("for the harness itself", p.stderr)
+        p = subprocess.run(["sh", "-c", "echo {} | \"$0\" --worker ref 3>&1", HARNESS],
+                           capture_output=True, text=True, timeout=240)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("for the harness itself", p.stderr)
+
+    def test_a_topology_larger_than_a_pipe(self):
+        large = dict(os.environ, HWLOC_SYNTHETIC="numa:8 core:64 pu:2")
+        p = subprocess.run([HARNESS, *SWEEP, "--out", self.out], capture_output=True, text=True,
+                           timeout=240, env=large)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertGreater(os.path.getsize(os.path.join(self.out, "topology.xml")), 1 << 17)
 
 
 class Clocks(unittest.TestCase):

@@ -444,7 +444,33 @@ int scr_comparison_status(const struct scr_comparison *c)
         return SCR_EXIT_WRONG;
     if (slower)
         return SCR_EXIT_SLOWER;
-    return c->n_timed > 0 ? SCR_EXIT_FINE : SCR_EXIT_USAGE;
+    if (c->n_timed == 0)
+        return SCR_EXIT_USAGE;
+    return c->unfinished && c->matches.n_only_base > 0 ? SCR_EXIT_SOME_FAILED : SCR_EXIT_FINE;
+}
+
+void scr_compare_header_read(const char *path, struct scr_compare_header *out)
+{
+    const char *name = strrchr(path, '/');
+    size_t folder = name != NULL ? (size_t)(name - path) + 1 : 0;
+    char header[4200];
+    const char *text;
+    json_t *json;
+
+    *out = (struct scr_compare_header){.commit = ""};
+    snprintf(header, sizeof header, "%.4096s/run.json", path);
+    json = json_load_file(header, 0, NULL);
+    if (json == NULL) {
+        snprintf(header, sizeof header, "%.*srun.json", (int)folder, path);
+        json = json_load_file(header, 0, NULL);
+    }
+    if (json == NULL)
+        return;
+    text = json_string_value(json_object_get(json, "commit"));
+    snprintf(out->commit, sizeof out->commit, "%s", text != NULL ? text : "");
+    text = json_string_value(json_object_get(json, "end"));
+    snprintf(out->end, sizeof out->end, "%s", text != NULL ? text : "not at all");
+    json_decref(json);
 }
 
 /* The first reason why nothing was compared. */
@@ -463,6 +489,7 @@ int scr_compare_run(const struct scr_compare_options *o, FILE *out, char *why, s
 {
     struct scr_rows_file base = {0}, now = {0};
     struct scr_comparison c = {0};
+    struct scr_compare_header header;
     int result = SCR_EXIT_USAGE;
     int status;
 
@@ -471,6 +498,8 @@ int scr_compare_run(const struct scr_compare_options *o, FILE *out, char *why, s
         scr_rows_file_read(o->now, &now, why, why_size) != SCR_OK)
         goto out;
     status = scr_compare_rows(base.rows, base.n, now.rows, now.n, o->max_regress, &c);
+    scr_compare_header_read(o->now, &header);
+    c.unfinished = header.end[0] != '\0' && strcmp(header.end, "complete") != 0;
     if (status == SCR_OK)
         status = scr_compare_print(o, &base, &now, &c, out);
     if (status != SCR_OK) {

@@ -25,7 +25,9 @@ struct scr_compare_options {
  *
  * why  receives one line where the status is 2
  * Returns the exit status: 1 where a row is wrong that BASE does not have as wrong, else 4 on a
- * regression, else 2 for files that cannot be read or where nothing can be compared, else 0.
+ * regression, else 2 for files that cannot be read or where nothing can be compared, else 5 where
+ * rows of BASE are missing and NEW's run.json says that it did not end, else 0. A NEW that ended
+ * without some rows of BASE was asked for less: the verdict says so, the status does not.
  */
 int scr_compare_run(const struct scr_compare_options *o, FILE *out, char *why, size_t why_size);
 
@@ -101,9 +103,18 @@ struct scr_comparison {
     struct scr_compared_device *devices;
     size_t n_devices;
     size_t n_wrong_only_now; /* rows that BASE lacks and that are wrong */
+    bool unfinished;         /* NEW's header says that it did not do all it was asked for */
 };
 
-/* SCR_OK or SCR_ERR_NO_MEMORY. Clear it in any case. */
+/* What the run.json beside a run's rows says; "" where there is none. */
+struct scr_compare_header {
+    char commit[64];
+    char end[32]; /* complete, interrupted, budget, ...; a run that was killed: "not at all" */
+};
+
+void scr_compare_header_read(const char *path, struct scr_compare_header *out);
+
+/* SCR_OK or SCR_ERR_NO_MEMORY. Clear it in any case; set unfinished after it. */
 int scr_compare_rows(const struct scr_row *base, size_t n_base, const struct scr_row *now,
                      size_t n_now, double max_regress, struct scr_comparison *out);
 void scr_comparison_clear(struct scr_comparison *c);
@@ -111,7 +122,7 @@ void scr_comparison_clear(struct scr_comparison *c);
 /* Pairs that changed in that way. */
 size_t scr_comparison_count(const struct scr_comparison *c, enum scr_change change);
 
-/* 1, 4, 2 or 0 as scr_compare_run says. */
+/* 1, 4, 2, 5 or 0 as scr_compare_run says. */
 int scr_comparison_status(const struct scr_comparison *c);
 
 #endif

@@ -11,9 +11,6 @@
 
 enum { WIDTH = 100, LABEL_AT = 66, MAX_ROWS = 60, MAX_NAMED = 8, FIELD = 260, LABEL = 1200 };
 
-/* Runs in which a slowdown up to this hides say little. */
-#define NOISY 1.25
-
 /* What tells rows apart, in the order in which a person would say it. */
 typedef void (*field_fn)(const struct scr_row *r, char *out);
 
@@ -201,14 +198,16 @@ static const char *change_text(enum scr_change change)
     return texts[change];
 }
 
-/* Of all devices the worst: what a row must be slower by to be found. */
-static double worst_found(const struct scr_comparison *c)
+/* Not "there is none": what is too small to be told from how runs differ is not found. */
+static void append_no_regression(const struct scr_comparison *c, char *out, size_t size)
 {
-    double worst = 1;
-
+    scr_append(out, size,
+               "No regression found in %zu row%s: one would have had to be slower by about ",
+               c->n_timed, plural(c->n_timed));
     for (size_t i = 0; i < c->n_devices; i++)
-        worst = fmax(worst, c->devices[i].found);
-    return worst;
+        scr_append(out, size, "%s%.2fx on %s", i > 0 ? ", " : "", c->devices[i].found,
+                   c->devices[i].now->device);
+    scr_append(out, size, ".");
 }
 
 static void print_verdict(const struct printer *p)
@@ -237,50 +236,33 @@ static void print_verdict(const struct printer *p)
         scr_append(text, sizeof text, " %zu row%s that ran in BASE %s not in NEW.", broken,
                    plural(broken), broken == 1 ? "does" : "do");
     if (slower + broken + groups == 0 && c->n_timed > 0)
-        scr_append(text, sizeof text,
-                   "No regression: none of %zu row%s is slower by more than %g %%.", c->n_timed,
-                   plural(c->n_timed), 100 * c->max_regress);
+        append_no_regression(c, text, sizeof text);
     else if (c->n_timed == 0)
         scr_append(text, sizeof text, "%sNo times were compared.", text[0] != '\0' ? " " : "");
-    if (worst_found(c) > NOISY)
-        scr_append(text, sizeof text,
-                   " The runs differ so much by themselves that only a row some %.1f times slower "
-                   "would be found.",
-                   worst_found(c));
+    if (c->matches.n_only_base > 0)
+        scr_append(text, sizeof text, " %zu of %zu row%s of BASE %s not in NEW%s.",
+                   c->matches.n_only_base, c->n_pairs + c->matches.n_only_base,
+                   plural(c->n_pairs + c->matches.n_only_base),
+                   c->matches.n_only_base == 1 ? "is" : "are",
+                   c->unfinished ? ", which was not run to its end" : "");
     if (p->markdown)
         fprintf(p->f, "**%s**\n\n", text);
     else
         print_indented(text, 0, 2, p->f);
 }
 
-/* The commit of a run, from the run.json beside its rows; "" where there is none. */
-static void commit_of(const char *path, char *out, size_t size)
-{
-    const char *name = strrchr(path, '/');
-    size_t folder = name != NULL ? (size_t)(name - path) + 1 : 0;
-    char header[4200];
-    json_t *json;
-
-    snprintf(header, sizeof header, "%.4096s/run.json", path);
-    json = json_load_file(header, 0, NULL);
-    if (json == NULL) {
-        snprintf(header, sizeof header, "%.*srun.json", (int)folder, path);
-        json = json_load_file(header, 0, NULL);
-    }
-    out[0] = '\0';
-    if (json_is_string(json_object_get(json, "commit")))
-        snprintf(out, size, ", commit %.60s", json_string_value(json_object_get(json, "commit")));
-    json_decref(json);
-}
-
 static void print_source(const struct printer *p, const char *name, const char *path,
                          const struct scr_rows_file *file)
 {
-    char text[LABEL] = "", commit[80];
+    struct scr_compare_header header;
+    char text[LABEL] = "";
 
-    commit_of(path, commit, sizeof commit);
-    scr_append(text, sizeof text, "%s: %.600s, %zu row%s%s", name, path, file->n, plural(file->n),
-               commit);
+    scr_compare_header_read(path, &header);
+    scr_append(text, sizeof text, "%s: %.600s, %zu row%s", name, path, file->n, plural(file->n));
+    if (header.commit[0] != '\0')
+        scr_append(text, sizeof text, ", commit %s", header.commit);
+    if (header.end[0] != '\0' && strcmp(header.end, "complete") != 0)
+        scr_append(text, sizeof text, "; its run did not do everything (end: %s)", header.end);
     if (file->cut_bytes > 0)
         scr_append(text, sizeof text, "; its last line is unfinished and was left out");
     if (file->n_repeated > 0)
@@ -421,10 +403,11 @@ static void print_table(const struct printer *p)
 
     if (n == 0)
         return;
-    fputs(p->markdown ? "\n| NEW/BASE | interval | minimum | BASE ms | NEW ms | result | row |\n"
-                        "|---:|---|---:|---:|---:|---|---|\n"
-                      : "\n  ratio interval        minimum    BASE ms     NEW ms  result        "
-                        "row\n",
+    fputs(p->markdown
+              ? "\n| NEW/BASE | 98 % interval | minimum | BASE ms | NEW ms | result | row |\n"
+                "|---:|---|---:|---:|---:|---|---|\n"
+              : "\n  ratio 98 % interval   minimum    BASE ms     NEW ms  result        "
+                "row\n",
           p->f);
     for (size_t i = 0; i < n; i++) {
         bool near_end = i < MAX_ROWS / 4 || i + MAX_ROWS / 4 >= n;
@@ -437,10 +420,10 @@ static void print_table(const struct printer *p)
     if (left_out > 0)
         fprintf(p->f, "%zu more rows with no difference; Markdown lists them all.\n", left_out);
     fputc('\n', p->f);
-    say(p,
-        "A ratio is the time in NEW over that in BASE: above 1 is slower. The intervals hold for "
-        "all lines at once, but for a chance of 2 %. A regression is also slower by more than "
-        "the limit in its fastest sample.");
+    say(p, "A ratio is the time in NEW over that in BASE: above 1 is slower. The intervals are "
+           "simultaneous: with a chance of 98 % all of them hold at once. A regression is also "
+           "slower by more than "
+           "the limit in its fastest sample.");
 }
 
 /* Rows whose state, not time, changed. */

@@ -20,13 +20,15 @@
 /* A killed process that waits in the kernel for a device is left behind after this. */
 static const double REAP_S = 1;
 
-static void run_child(int fd, scr_child_fn fn, void *user)
+static void run_child(pid_t parent, int fd, scr_child_fn fn, void *user)
 {
     int null = open("/dev/null", O_RDWR);
     size_t size = 0;
     const char *bytes;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (null >= 0) {
         dup2(null, STDOUT_FILENO);
@@ -119,7 +121,7 @@ void *scr_child_ask(scr_child_fn fn, void *user, double limit_s, size_t *size, c
     size_t got = 0;
     int ends[2];
     int status;
-    pid_t pid;
+    pid_t parent = getpid(), pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0) {
         snprintf(why, why_size, "could not start: %s", strerror(errno));
@@ -128,7 +130,7 @@ void *scr_child_ask(scr_child_fn fn, void *user, double limit_s, size_t *size, c
     pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        run_child(ends[1], fn, user);
+        run_child(parent, ends[1], fn, user);
     }
     if (pid < 0)
         snprintf(why, why_size, "could not start: %s", strerror(errno));

@@ -317,7 +317,7 @@ void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, str
 }
 
 void scr_engine_run_peer(struct scr_engine *e, struct scr_peer *peer, int kernel, size_t index,
-                         bool init_only, double time_limit_s, struct scr_row *row)
+                         double time_limit_s, struct scr_row *row)
 {
     const struct scr_case *c = &e->list->cases[index];
     struct scr_peer_options options = {
@@ -329,10 +329,6 @@ void scr_engine_run_peer(struct scr_engine *e, struct scr_peer *peer, int kernel
     char why[200];
 
     scr_peer_row_init(peer, c, kernel, row);
-    if (init_only) {
-        scr_row_status(row, "skipped", "%s", "");
-        return;
-    }
     enter_group(e, c);
     if (e->group_status[0] != '\0') {
         scr_row_status(row, e->group_status, "%s", e->group_why);

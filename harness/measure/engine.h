@@ -46,10 +46,9 @@ void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, str
 struct scr_peer;
 
 /*
- * The row of a peer's kernel on the data and device of case `index`. init_only: what identifies
- * it, and nothing runs.
+ * Has a peer run one of its kernels on the data and device of case `index`; as scr_engine_run.
  */
 void scr_engine_run_peer(struct scr_engine *e, struct scr_peer *peer, int kernel, size_t index,
-                         bool init_only, double time_limit_s, struct scr_row *row);
+                         double time_limit_s, struct scr_row *row);
 
 #endif

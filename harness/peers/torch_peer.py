@@ -150,7 +150,7 @@ def measure(fn, problem, device):
     while len(samples) < MAX_SAMPLES:
         samples.append(max(sample(), 1))
         n, spent = len(samples), time.perf_counter() - begin
-        if (spent > limit and n >= MIN_SAMPLES) or spent > 4 * limit:
+        if spent > limit and n >= MIN_SAMPLES:
             stop = "time"
             break
         if n >= next_look:

@@ -36,7 +36,7 @@ struct job {
     const char *plots_dir;
     const struct scr_rows_file *rows;
     struct scr_plot_summary *summary;
-    struct scr_plot_points points; /* room for every row */
+    struct scr_plot_points points; /* room for every row and its baseline */
     const json_t *run;             /* run.json, or NULL */
     bool gnuplot_missing;
     char *why;
@@ -60,10 +60,18 @@ static struct scr_plot_peaks find_peaks(const json_t *run, const struct scr_row 
     return (struct scr_plot_peaks){peak(peaks, name), peak(peaks, "bandwidth_bytes_per_s")};
 }
 
+static bool has_one_x(const struct scr_plot_points *points)
+{
+    for (size_t i = 1; i < points->n; i++)
+        if (points->at[i].x != points->at[0].x)
+            return false;
+    return true;
+}
+
 /* Why the chosen points make no picture, or NULL. */
 static const char *why_not(const struct scr_plot_kind *kind, const struct scr_plot_picture *p)
 {
-    if (p->points.n < kind->min_points)
+    if (p->points.n < kind->min_points || (kind->wide && has_one_x(&p->points)))
         return kind->needs;
     if (kind->needs_peaks && !(p->peaks.flop_per_s > 0) && !(p->peaks.bytes_per_s > 0))
         return "measured ceilings of the device, as of --peak";
@@ -191,7 +199,7 @@ int scr_plot_dir(const char *dir, struct scr_plot_summary *summary, char *why, s
     }
     job.plots_dir = plots_dir;
     job.summary = own;
-    job.points.at = malloc((rows.n + 1) * sizeof *job.points.at);
+    job.points.at = malloc((2 * rows.n + 1) * sizeof *job.points.at);
     if (job.points.at == NULL) {
         snprintf(why, why_size, "out of memory");
         status = SCR_ERR_NO_MEMORY;

@@ -49,9 +49,12 @@ const struct scr_plot_kind scr_plot_tile_density = {
     .compares = true,
     .title = "Where does skipping break even?",
     .y_title = "speedup over masked-dense",
-    .note = "Bars: 95 % interval of the ratio. Dotted: ideal, time in proportion to tile density.",
+    .note =
+        "Bars: 95 % interval of the ratio to the best tile of masked-dense. Dotted: ideal, time in "
+        "proportion to tile density.",
     .columns = "tile_density\tspeedup_vs_masked\tlo\thi\tpair_density\tt_median_ns\ttile",
     .needs = "tile-skip rows with a speedup over masked-dense",
+    .colours = "workloads",
     .point = tile_density_point,
     .print = tile_density_print,
     .better = higher,
@@ -92,6 +95,8 @@ const struct scr_plot_kind scr_plot_pair_density = {
             "dead pairs can be skipped.",
     .columns = "pair_density\ttile_density\ttile",
     .needs = "rows of a tiled kernel with counted densities",
+    .colours = "tiles",
+    .marks = "workloads",
     .point = pair_density_point,
     .print = pair_density_print,
     .better = earlier,

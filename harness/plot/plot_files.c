@@ -33,6 +33,11 @@ static void print_text(FILE *f, const char *variable, const char *text)
 
 static void print_legend(FILE *f, const char *what, const struct scr_plot_legend *legend)
 {
+    size_t joined = 0;
+
+    while (joined < legend->n && legend->at[joined].rank < SCR_RANK_APART)
+        joined++;
+    fprintf(f, "n_joined_%ss = %zu\n", what, joined);
     fprintf(f, "n_%ss = %zu\narray %s_title[%zu] = [", what, legend->n, what, legend->n);
     for (size_t i = 0; i < legend->n; i++) {
         fputs(i ? ", " : "", f);
@@ -47,6 +52,22 @@ static const char *script_text(const char *name)
         if (strcmp(scr_plot_scripts[i].name, name) == 0)
             return scr_plot_scripts[i].text;
     return "";
+}
+
+/* What is doubtful of the row says little of what it was compared with. */
+static void label_doubts(const struct scr_plot_kind *kind, const struct scr_plot_point *p,
+                         char *out, size_t size)
+{
+    if (p->baseline)
+        snprintf(out, size, "-");
+    else
+        scr_label_doubts(p->row, kind->compares, kind->needs_peaks, out, size);
+}
+
+/* Whether a line joins the points of the series of p. */
+static bool is_joined(const struct scr_plot_point *p)
+{
+    return p->colour.rank < SCR_RANK_APART && p->mark.rank < SCR_RANK_APART;
 }
 
 /* One index block a series. */
@@ -64,7 +85,7 @@ static void print_data(FILE *f, const struct scr_plot_picture *picture)
             fprintf(f, "%s# %s%s%s\n# %s\tdoubts\tworkload\n", i ? "\n\n" : "\n", p->colour.text,
                     p->mark.text[0] ? ", " : "", p->mark.text, kind->columns);
         kind->print(f, p);
-        scr_label_doubts(p->row, kind->compares, kind->needs_peaks, doubts, sizeof doubts);
+        label_doubts(kind, p, doubts, sizeof doubts);
         fprintf(f, "%s\t", doubts);
         for (const char *c = p->row->workload; *c != '\0'; c++)
             putc((unsigned char)*c < ' ' ? ' ' : *c, f);
@@ -108,38 +129,49 @@ static void add_words(const char *list, char *out, size_t size)
     }
 }
 
+static void append_left_out(const struct scr_plot_legend *legend, const char *what, char *out,
+                            size_t size)
+{
+    if (legend->n < legend->n_all)
+        scr_append(out, size, "%zu of %zu %s shown. ", legend->n, legend->n_all,
+                   what != NULL ? what : "lines");
+}
+
 /* What is wrong with points, and what was left out. */
 static void print_notes(FILE *f, const struct scr_plot_picture *picture)
 {
     const struct scr_plot_kind *kind = picture->kind;
     const struct scr_plot_points *points = &picture->points;
-    const struct scr_plot_legend *colours = &picture->colours, *marks = &picture->marks;
-    char doubts[120] = "", note[400] = "";
-    bool tiles_differ = false, other_operator = false;
+    char doubts[120] = "", circled[160] = "", note[400] = "";
+    bool tiles_differ = false, other_operator = false, apart = false;
 
     for (size_t i = 0; i < points->n; i++) {
         const struct scr_row *r = points->at[i].row;
         char words[160];
 
-        scr_label_doubts(r, kind->compares, kind->needs_peaks, words, sizeof words);
+        label_doubts(kind, &points->at[i], words, sizeof words);
         if (strcmp(words, "-") != 0)
             add_words(words, doubts, sizeof doubts);
-        tiles_differ |= points->at[i].place == 0 && (r->tile_q != points->at[0].row->tile_q ||
-                                                     r->tile_k != points->at[0].row->tile_k);
+        apart |= !is_joined(&points->at[i]);
+        tiles_differ |=
+            points->at[i].place == 0 && !points->at[i].baseline &&
+            (r->tile_q != points->at[0].row->tile_q || r->tile_k != points->at[0].row->tile_k);
         other_operator |= strcmp(r->op, "softmax") == 0;
     }
     print_text(f, "note", kind->note);
     if (kind->per_device && doubts[0] != '\0')
-        scr_append(note, sizeof note, "Circled, to be taken with care: %s. ", doubts);
+        snprintf(circled, sizeof circled, "Circled, to be taken with care: %s.", doubts);
+    if (kind->compares && apart)
+        scr_append(note, sizeof note,
+                   "Not joined: with a window, whose own gain is in the speedup. ");
     if (other_operator)
         scr_append(note, sizeof note, "softmax: another operator. ");
     if (kind->per_device && tiles_differ)
         scr_append(note, sizeof note, "Each point: the fastest tile measured. ");
-    if (colours->n < colours->n_all)
-        scr_append(note, sizeof note, "%zu of %zu colours shown. ", colours->n, colours->n_all);
-    if (marks->n < marks->n_all)
-        scr_append(note, sizeof note, "%zu of %zu shapes shown. ", marks->n, marks->n_all);
-    print_text(f, "note2", note);
+    append_left_out(&picture->colours, kind->colours, note, sizeof note);
+    append_left_out(&picture->marks, kind->marks, note, sizeof note);
+    print_text(f, "note2", note[0] != '\0' ? note : circled);
+    print_text(f, "note3", note[0] != '\0' ? circled : "");
 }
 
 static void print_subtitles(FILE *f, const struct scr_plot_picture *picture)
@@ -171,8 +203,10 @@ static void print_series(FILE *f, const struct scr_plot_picture *picture)
 
     for (size_t i = 0; i < points->n; i++)
         n_series += scr_plot_starts_series(points, i);
-    fprintf(f, "n_series = %zu\narray series_colour[%zu]\narray series_mark[%zu]\n", n_series,
-            n_series, n_series);
+    fprintf(f,
+            "n_series = %zu\narray series_colour[%zu]\narray series_mark[%zu]\n"
+            "array series_joined[%zu]\n",
+            n_series, n_series, n_series, n_series);
     n_series = 0;
     for (size_t i = 0; i < points->n; i++) {
         const struct scr_plot_point *p = &points->at[i];
@@ -180,9 +214,9 @@ static void print_series(FILE *f, const struct scr_plot_picture *picture)
         if (!scr_plot_starts_series(points, i))
             continue;
         n_series++;
-        fprintf(f, "series_colour[%zu] = %zu; series_mark[%zu] = %zu\n", n_series,
-                scr_plot_legend_index(&picture->colours, &p->colour), n_series,
-                scr_plot_legend_index(&picture->marks, &p->mark));
+        fprintf(f, "series_colour[%zu] = %zu; series_mark[%zu] = %zu; series_joined[%zu] = %d\n",
+                n_series, scr_plot_legend_index(&picture->colours, &p->colour), n_series,
+                scr_plot_legend_index(&picture->marks, &p->mark), n_series, is_joined(p));
     }
 }
 

@@ -2,6 +2,7 @@
 #include "plot_labels.h"
 
 #include "text.h"
+#include "verdict.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,22 +45,16 @@ static bool is_word(const char *word, const char *text, size_t length)
     return strlen(word) == length && strncmp(text, word, length) == 0;
 }
 
-void scr_label_family(const struct scr_row *r, struct scr_plot_label *out)
+/* Without its place in the order. */
+static void name_family(const struct scr_row *r, const char *window, struct scr_plot_label *out)
 {
     static const char *const in_runs[] = {"planted", "shuffled", "skewed"};
     static const char *const plain[] = {"window", "iid", "ends"};
     const char *workload = r->workload;
     size_t length = strcspn(workload, ":");
     const char *run = strchr(workload, 'x');
-    char window[40] = "";
 
-    if (strcmp(r->window, "inf") != 0 && r->window[0] != '\0')
-        snprintf(window, sizeof window, ", w %.32s", r->window);
     out->rank = 40000;
-    if (scr_label_is_trace(r)) {
-        scr_label_workload(r, out->text, sizeof out->text);
-        return;
-    }
     for (int i = 0; i < 3; i++) {
         if (is_word(plain[i], workload, length))
             out->rank = 31000 + i;
@@ -67,13 +62,33 @@ void scr_label_family(const struct scr_row *r, struct scr_plot_label *out)
             int tokens = run != NULL ? atoi(run + 1) : 64;
 
             out->rank = 10000 * (i + 1) - tokens;
-            snprintf(out->text, sizeof out->text, "%s, runs of %d%.20s", in_runs[i], tokens,
-                     window);
+            snprintf(out->text, sizeof out->text, "%s, runs of %d%s", in_runs[i], tokens, window);
             return;
         }
     }
-    snprintf(out->text, sizeof out->text, "%.*s%.20s", (int)(length < 20 ? length : 20), workload,
+    snprintf(out->text, sizeof out->text, "%.*s%s", (int)(length < 20 ? length : 20), workload,
              window);
+}
+
+void scr_label_family(const struct scr_row *r, struct scr_plot_label *out)
+{
+    bool windowed = scr_row_has_window(r), head = isfinite(r->trace_head);
+    char window[24] = "";
+
+    /* Of a trace its own windows are what one expects; those of its heads are numbers. */
+    if (scr_label_is_trace(r)) {
+        if (!windowed || (!head && strcmp(r->window, "own") != 0))
+            snprintf(window, sizeof window, ", w %.16s", r->window);
+        scr_label_workload(r, out->text, sizeof out->text);
+        scr_append(out->text, sizeof out->text, "%s%s", head ? ", heads" : "", window);
+        out->rank = 40000;
+    } else {
+        if (windowed)
+            snprintf(window, sizeof window, ", w %.16s", r->window);
+        name_family(r, window, out);
+    }
+    if (windowed)
+        out->rank += SCR_RANK_APART;
 }
 
 void scr_label_kernel(const struct scr_row *r, struct scr_plot_label *out)
@@ -138,6 +153,8 @@ void scr_label_doubts(const struct scr_row *r, bool compared, bool roofline, cha
             scr_append(out, size, "%s%.*s", out[0] != '\0' ? "," : "", (int)n, s);
         s += n + (s[n] == ',');
     }
+    if (scr_row_is_wide(r))
+        scr_append(out, size, "%swide-interval", out[0] != '\0' ? "," : "");
     if (isnan(r->rel_err))
         scr_append(out, size, "%sunverified", out[0] != '\0' ? "," : "");
     if (out[0] == '\0')

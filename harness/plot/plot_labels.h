@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Labels of this rank and above name points that no line joins. */
+enum { SCR_RANK_APART = 100000 };
+
 /* What a colour or a point shape stands for; sorted by rank, then by text. */
 struct scr_plot_label {
     int rank;
@@ -19,7 +22,11 @@ bool scr_label_is_trace(const struct scr_row *r);
 /* "trace:data/a.safetensors" is "trace a"; the others stay as they are. */
 void scr_label_workload(const struct scr_row *r, char *out, size_t size);
 
-/* The workload without its density, which is what varies along a line, and any finite window. */
+/*
+ * The workload without its density, which is what varies along a line, and any finite window.
+ * Points with a window stand apart: they differ in more than their density. Single heads of a trace
+ * are not its layer.
+ */
 void scr_label_family(const struct scr_row *r, struct scr_plot_label *out);
 
 /*
@@ -34,8 +41,9 @@ void scr_label_shape(const struct scr_row *r, char *out, size_t size);
 /*
  * Why the row is to be taken with care: its flags other than those that only say which timer was
  * used, those of the comparison with a baseline unless `compared`, that of the roofline unless
- * `roofline`; "unverified" where
- * it was held to no reference; comma between them, "-" none.
+ * `roofline`; "wide-interval"
+ * where the interval of its time is wide; "unverified" where it was held to no reference; comma
+ * between them, "-" none.
  */
 void scr_label_doubts(const struct scr_row *r, bool compared, bool roofline, char *out,
                       size_t size);

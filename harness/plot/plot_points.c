@@ -40,6 +40,16 @@ double scr_plot_share(double part, double whole)
     return whole > 0 && part >= 0 && part <= whole ? part / whole : NAN;
 }
 
+bool scr_plot_same_shape(const struct scr_row *a, const struct scr_row *b)
+{
+    return strcmp(a->device, b->device) == 0 && strcmp(a->dtype, b->dtype) == 0 &&
+           strcmp(a->dtype_out, b->dtype_out) == 0 && a->batch == b->batch &&
+           a->heads == b->heads && a->kv_heads == b->kv_heads && a->seq_q == b->seq_q &&
+           a->seq_k == b->seq_k && a->dk == b->dk && a->dv == b->dv && a->causal == b->causal &&
+           a->norm == b->norm && strcmp(a->kv_len, b->kv_len) == 0 &&
+           strcmp(a->window, b->window) == 0 && strcmp(a->cache, b->cache) == 0;
+}
+
 bool scr_plot_is_faster(const struct scr_plot_point *a, const struct scr_plot_point *b)
 {
     return a->row->t_median_ns < b->row->t_median_ns;
@@ -57,5 +67,8 @@ void scr_plot_points_collect(const struct scr_plot_kind *kind, const struct scr_
             continue;
         *p = (struct scr_plot_point){.row = r};
         out->n += kind->point(p, rows);
+        p = &out->at[out->n];
+        *p = (struct scr_plot_point){.row = r, .baseline = true};
+        out->n += kind->baseline != NULL && kind->baseline(p, rows);
     }
 }

@@ -18,6 +18,7 @@ struct scr_plot_point {
     double x, y, lo, hi; /* lo <= y <= hi: the error bar, or y where there is none */
     double place;        /* tells points apart that would else be one configuration; mostly 0 */
     double part[2];      /* what a kind needs beside these; said where it is set */
+    bool baseline;       /* what the row was compared with, not the row */
 };
 
 struct scr_plot_points {
@@ -42,14 +43,19 @@ struct scr_plot_kind {
     const char *note;
     const char *columns; /* what print writes, for a comment line */
     const char *needs;   /* what a sweep must have for this picture, in a few words */
+    const char *colours; /* what the colours and the marks tell apart: "tiles"; may be NULL where */
+    const char *marks;   /* there are never too many */
     /* Sets colour, mark, set, group, x, y, lo and hi from p->row; the rest of *p is zero. False if
      * this plot has no such row. */
     bool (*point)(struct scr_plot_point *p, const struct scr_rows_file *rows);
+    /* As point, of the baseline that the row was compared with; p->baseline is set. NULL: none. */
+    bool (*baseline)(struct scr_plot_point *p, const struct scr_rows_file *rows);
     /* Writes the columns, each with a tab after it. */
     void (*print)(FILE *f, const struct scr_plot_point *p);
     /* Of two points of one configuration, whether a is to be drawn rather than b. */
     bool (*better)(const struct scr_plot_point *a, const struct scr_plot_point *b);
-    /* Of two groups, the one with more different x is drawn, not that with more points. */
+    /* Of two groups, the one with more different x is drawn, not that with more points; one x
+     * makes no picture. */
     bool wide;
 };
 
@@ -65,7 +71,7 @@ extern const struct scr_plot_kind scr_plot_tile_density, scr_plot_pair_density,
  * The points of the rows with status "ok", in the order of the rows.
  *
  * device  the id whose rows to take; NULL takes all
- * out     out->at has room for rows->n + 1 points; they borrow the rows
+ * out     out->at has room for 2 rows->n + 1 points; they borrow the rows
  */
 void scr_plot_points_collect(const struct scr_plot_kind *kind, const struct scr_rows_file *rows,
                              const char *device, struct scr_plot_points *out);
@@ -83,6 +89,10 @@ void scr_plot_group_cache(struct scr_plot_point *p);
 
 /* part / whole; NaN where that is no share. */
 double scr_plot_share(double part, double whole);
+
+/* Whether two rows are of one problem on one device: the kernel apart, all that a time depends on
+ * but the data. */
+bool scr_plot_same_shape(const struct scr_row *a, const struct scr_row *b);
 
 bool scr_plot_is_faster(const struct scr_plot_point *a, const struct scr_plot_point *b);
 

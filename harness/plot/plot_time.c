@@ -3,6 +3,7 @@
 #include "plot_points.h"
 
 #include "text.h"
+#include "verdict.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,16 +31,11 @@ static void r_text(const struct scr_row *r, char *out, size_t size)
         snprintf(out, size, "own r");
 }
 
-static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
+static void seq_latency_group(struct scr_plot_point *p)
 {
     const struct scr_row *r = p->row;
     char workload[40], sharpness[24];
 
-    (void)rows;
-    p->x = r->seq_k;
-    if (!(p->x >= 1) || !set_time(p) || r->kernel[0] == '\0' || isfinite(r->trace_head))
-        return false;
-    scr_label_kernel(r, &p->colour);
     scr_label_shape(r, p->group, sizeof p->group);
     scr_plot_group_cache(p);
     if (r->seq_q != r->seq_k)
@@ -47,13 +43,86 @@ static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_fi
     scr_label_workload(r, workload, sizeof workload);
     r_text(r, sharpness, sizeof sharpness);
     scr_append(p->group, sizeof p->group, "; %s, window %s, %s", workload, r->window, sharpness);
+}
+
+/* Whether b was compared with masked-dense on the problem of a. */
+static bool tells_baseline(const struct scr_row *b, const struct scr_row *a)
+{
+    return strcmp(b->status, "ok") == 0 && b->peer[0] == '\0' && b->t_masked_ns > 0 &&
+           isfinite(b->t_masked_ns) && isnan(b->trace_head) &&
+           strcmp(a->workload, b->workload) == 0 &&
+           (a->r == b->r || (isnan(a->r) && isnan(b->r))) && scr_plot_same_shape(a, b);
+}
+
+/* The median, of an even number the lower, of what rows like r say of masked-dense; NaN none. */
+static double time_of_baseline(const struct scr_rows_file *rows, const struct scr_row *r)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < rows->n; i++)
+        n += tells_baseline(&rows->rows[i], r);
+    for (size_t i = 0; i < rows->n; i++) {
+        double t = rows->rows[i].t_masked_ns;
+        size_t below = 0, equal = 0;
+
+        if (!tells_baseline(&rows->rows[i], r))
+            continue;
+        for (size_t j = 0; j < rows->n; j++) {
+            bool tells = tells_baseline(&rows->rows[j], r);
+
+            below += tells && rows->rows[j].t_masked_ns < t;
+            equal += tells && rows->rows[j].t_masked_ns == t;
+        }
+        if (below <= (n - 1) / 2 && (n - 1) / 2 < below + equal)
+            return t;
+    }
+    return NAN;
+}
+
+/* A row of masked-dense with the tile of the sweep gives way to the best of its tiles. */
+static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
+{
+    const struct scr_row *r = p->row;
+
+    p->x = r->seq_k;
+    if (!(p->x >= 1) || !set_time(p) || r->kernel[0] == '\0' || isfinite(r->trace_head))
+        return false;
+    if (r->peer[0] == '\0' && strcmp(r->kernel, "masked-dense") == 0) {
+        for (size_t i = 0; i < rows->n; i++)
+            if (tells_baseline(&rows->rows[i], r))
+                return false;
+    }
+    scr_label_kernel(r, &p->colour);
+    seq_latency_group(p);
+    return true;
+}
+
+/* One for all rows of a problem: with the first of them. */
+static bool seq_latency_baseline(struct scr_plot_point *p, const struct scr_rows_file *rows)
+{
+    const struct scr_row *r = p->row, *first = rows->rows;
+
+    p->x = r->seq_k;
+    if (!(p->x >= 1) || !tells_baseline(r, r))
+        return false;
+    while (first < r && !tells_baseline(first, r))
+        first++;
+    if (first < r)
+        return false;
+    p->y = p->lo = p->hi = time_of_baseline(rows, r) / 1e3;
+    p->colour.rank = 2; /* that of masked-dense */
+    snprintf(p->colour.text, sizeof p->colour.text, "masked-dense, best tile");
+    seq_latency_group(p);
     return true;
 }
 
 static void seq_latency_print(FILE *f, const struct scr_plot_point *p)
 {
-    fprintf(f, "%.6g\t%.6g\t%.6g\t%.6g\t%gx%g\t", p->x, p->y, p->lo, p->hi, p->row->tile_q,
-            p->row->tile_k);
+    fprintf(f, "%.6g\t%.6g\t%.6g\t%.6g\t", p->x, p->y, p->lo, p->hi);
+    if (p->baseline)
+        fputs("best\t", f);
+    else
+        fprintf(f, "%gx%g\t", p->row->tile_q, p->row->tile_k);
 }
 
 const struct scr_plot_kind scr_plot_seq_latency = {
@@ -62,10 +131,12 @@ const struct scr_plot_kind scr_plot_seq_latency = {
     .fixed_colours = true,
     .title = "Latency against sequence length",
     .y_title = "latency (median)",
-    .note = "Bars: 95 % interval of the median.",
+    .note = "Bars: 95 % interval of the median. masked-dense, best tile: what the speedups are "
+            "against, timed beside the others.",
     .columns = "seq_k\tt_median_us\tlo\thi\ttile",
-    .needs = "timed rows",
+    .needs = "times of at least two sequence lengths of one shape",
     .point = seq_latency_point,
+    .baseline = seq_latency_baseline,
     .print = seq_latency_print,
     .better = scr_plot_is_faster,
     .wide = true,
@@ -76,14 +147,9 @@ const struct scr_plot_kind scr_plot_seq_latency = {
 /* Whether b runs the program that a runs, on the same shape. */
 static bool same_program(const struct scr_row *a, const struct scr_row *b)
 {
-    return strcmp(a->device, b->device) == 0 && strcmp(a->kernel, b->kernel) == 0 &&
-           strcmp(a->variant, b->variant) == 0 && strcmp(a->params, b->params) == 0 &&
-           strcmp(a->skip, b->skip) == 0 && a->tile_q == b->tile_q && a->tile_k == b->tile_k &&
-           strcmp(a->dtype, b->dtype) == 0 && strcmp(a->dtype_out, b->dtype_out) == 0 &&
-           a->batch == b->batch && a->heads == b->heads && a->kv_heads == b->kv_heads &&
-           a->seq_q == b->seq_q && a->seq_k == b->seq_k && a->dk == b->dk && a->dv == b->dv &&
-           a->causal == b->causal && a->norm == b->norm && strcmp(a->kv_len, b->kv_len) == 0 &&
-           strcmp(a->window, b->window) == 0 && strcmp(a->cache, b->cache) == 0;
+    return strcmp(a->kernel, b->kernel) == 0 && strcmp(a->variant, b->variant) == 0 &&
+           strcmp(a->params, b->params) == 0 && strcmp(a->skip, b->skip) == 0 &&
+           a->tile_q == b->tile_q && a->tile_k == b->tile_k && scr_plot_same_shape(a, b);
 }
 
 /* The time of the same program where nothing is alive, or NaN. */
@@ -103,7 +169,6 @@ static double time_of_empty(const struct scr_rows_file *rows, const struct scr_r
 static bool time_parts_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
 {
     const struct scr_row *r = p->row;
-    struct scr_plot_label family = {0};
 
     p->x = scr_plot_share(r->tiles_live, r->tiles_admissible);
     if (r->peer[0] != '\0' || strcmp(r->kernel, "tile-skip") != 0 || strcmp(r->skip, "none") == 0 ||
@@ -116,9 +181,9 @@ static bool time_parts_point(struct scr_plot_point *p, const struct scr_rows_fil
     scr_plot_set_shape_group(p);
     scr_plot_group_cache(p);
     p->set[0] = '\0';
-    scr_label_family(r, &family);
-    scr_append(p->group, sizeof p->group, "; %s; skip=%s, tile %gx%g", family.text, r->skip,
-               r->tile_q, r->tile_k);
+    if (scr_row_has_window(r))
+        scr_append(p->group, sizeof p->group, ", w %s", r->window);
+    scr_append(p->group, sizeof p->group, "; skip=%s, tile %gx%g", r->skip, r->tile_q, r->tile_k);
     /* what is too long for the picture still tells the groups apart */
     scr_append(p->group, sizeof p->group, "\n%s %s", r->variant, r->params);
     return true;

@@ -66,6 +66,22 @@ static void append_peak(char *out, size_t size, const json_t *peaks, const char 
                    x < 1000 ? x : x / 1000, x < 1000 ? "G" : "T", unit);
 }
 
+/* The rate of a type, which some devices multiply as f32: then it is the same measurement. */
+static void append_rate(char *out, size_t size, const json_t *peaks, const char *key,
+                        const char *type)
+{
+    const json_t *f32 = json_object_get(peaks, "f32_flop_per_s");
+    const json_t *rate = json_object_get(peaks, key);
+    char before[16];
+
+    snprintf(before, sizeof before, "%s ", type);
+    if (json_is_number(rate) && json_is_number(f32) &&
+        json_number_value(rate) == json_number_value(f32))
+        scr_append(out, size, ", %s as f32", type);
+    else
+        append_peak(out, size, peaks, key, before, "FLOP/s");
+}
+
 /* A line for the device and, where its ceilings were measured, one for them. */
 static void write_devices(struct report *r)
 {
@@ -85,8 +101,8 @@ static void write_devices(struct report *r)
         fact(r, name, line);
         line[0] = '\0';
         append_peak(line, sizeof line, peaks, "f32_flop_per_s", "f32 ", "FLOP/s");
-        append_peak(line, sizeof line, peaks, "f16_flop_per_s", "f16 ", "FLOP/s");
-        append_peak(line, sizeof line, peaks, "bf16_flop_per_s", "bf16 ", "FLOP/s");
+        append_rate(line, sizeof line, peaks, "f16_flop_per_s", "f16");
+        append_rate(line, sizeof line, peaks, "bf16_flop_per_s", "bf16");
         append_peak(line, sizeof line, peaks, "bandwidth_bytes_per_s", "memory ", "B/s");
         if (json_is_number(json_object_get(peaks, "floor_ns")))
             scr_append(line, sizeof line, "%san empty kernel %.3g us", line[0] != '\0' ? ", " : "",
@@ -239,10 +255,11 @@ static int write_tables(struct report *r)
         scr_document_paragraph(
             &r->doc,
             "Densities are over the pairs and tiles inside mask and window. qk/pv%: the part of "
-            "the tiles whose products the kernel really computed, from a counting build. vs "
-            "masked: against masked-dense, tuned on its own, with the 95 % interval of the ratio. "
-            "Ideal: time in proportion to tile density. Roof: executed FLOP and bytes against the "
-            "measured ceilings. ~: too few samples for an interval.");
+            "the tiles whose products the kernel really computed, from a counting build. Ratios: "
+            "with their 95 % intervals. Ideal: time in proportion to tile density. Roof: executed "
+            "FLOP and bytes against the measured ceilings. ~: too few samples for an interval. "
+            "Stop: why sampling ended, `interval` (it is within 1 %), `time` (the limit) or "
+            "`count`. wide-interval: more than +-5 %, or fewer than 6 samples.");
     }
     status = scr_table_print_results(r->rows, r->n, style, r->doc.f);
     if (status != SCR_OK || without == 0)

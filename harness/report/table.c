@@ -4,6 +4,7 @@
 #include "html.h"
 #include "text.h"
 #include "timer.h"
+#include "verdict.h"
 
 #include <screening/error.h>
 
@@ -32,7 +33,7 @@ TEXT_CELL(status)
 TEXT_CELL(timer)
 TEXT_CELL(cache)
 TEXT_CELL(peer)
-TEXT_CELL(flags)
+TEXT_CELL(stop)
 TEXT_CELL(bound)
 TEXT_CELL(masked_params)
 
@@ -63,6 +64,7 @@ NUMBER_CELL(time, 1e-6 * r->t_median_ns,
             : r->t_median_ns < 1e6         ? "%.4f"
                                            : "%.3f")
 NUMBER_CELL(ci, 50 * (r->t_ci_hi_ns - r->t_ci_lo_ns) / r->t_median_ns, "%.1f")
+NUMBER_CELL(masked, 1e-6 * r->t_masked_ns, r->t_masked_ns < 1e6 ? "%.4f" : "%.3f")
 NUMBER_CELL(error, r->rel_err, "%.1e")
 
 /* A ratio and its interval. */
@@ -113,19 +115,34 @@ static const struct {
     char letter;
     const char *word;
 } letters[] = {
-    {'m', "events-missing"}, {'r', "events-reversed"}, {'e', "events-off"},
-    {'C', "not-cold"},       {'F', "near-floor"},      {'T', "throttled"},
-    {'I', "over-ideal"},     {'R', "over-roofline"},   {'A', "apart"},
+    {'m', "events-missing"}, {'r', "events-reversed"}, {'e', "events-off"}, {'C', "not-cold"},
+    {'F', "near-floor"},     {'T', "throttled"},       {'I', "over-ideal"}, {'R', "over-roofline"},
+    {'A', "apart"},          {'W', "wide-interval"},
 };
 enum { N_LETTERS = sizeof letters / sizeof letters[0] };
+
+/* W is no flag of the row: its columns tell. */
+static bool has_letter(const struct scr_row *r, int i)
+{
+    return letters[i].letter == 'W' ? scr_row_is_wide(r) : scr_row_has_flag(r, letters[i].word);
+}
 
 static void cell_letters(const struct scr_row *r, char *out)
 {
     for (int i = 0; i < N_LETTERS; i++) {
-        if (scr_row_has_flag(r, letters[i].word))
+        if (has_letter(r, i))
             *out++ = letters[i].letter;
     }
     *out = '\0';
+}
+
+static void cell_words(const struct scr_row *r, char *out)
+{
+    *out = '\0';
+    for (int i = 0; i < N_LETTERS; i++) {
+        if (has_letter(r, i))
+            scr_append(out, CELL, "%s%s", *out != '\0' ? "," : "", letters[i].word);
+    }
 }
 
 static void cell_workload(const struct scr_row *r, char *out)
@@ -222,6 +239,7 @@ static const struct column {
     {"qk/pv%", cell_executed, true, true, 66},
     {"time ms", cell_time, true, true, 99},
     {"+-%", cell_ci, true, true, 74},
+    {"stop", cell_stop, false, true, 0},
     {"vs masked, 95%", cell_vs_masked, true, true, 97},
     {"ideal%", cell_ideal, true, true, 72},
     {"roof%", cell_roofline, true, true, 68},
@@ -230,11 +248,12 @@ static const struct column {
     {"vs dense", cell_vs_dense, true, true, 22},
     {"vs softmax (another operator)", cell_vs_softmax, true, true, 24},
     {"vs framework", cell_vs_framework, true, true, 23},
+    {"masked-dense ms", cell_masked, true, true, 0},
     {"masked-dense with", cell_masked_params, false, true, 0},
     {"error", cell_error, true, true, 28},
     {"checked", cell_checked, true, true, 10},
     {"flags", cell_letters, false, true, 87},
-    {"flags", cell_flags, false, true, 0},
+    {"flags", cell_words, false, true, 0},
     {"status", cell_status, false, false, 100},
 };
 enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
@@ -417,12 +436,40 @@ static void print_letters(const struct scr_row *rows, size_t n, FILE *f)
         bool used = false;
 
         for (size_t r = 0; r < n && !used; r++)
-            used = scr_row_has_flag(&rows[r], letters[i].word);
+            used = has_letter(&rows[r], i);
         if (used)
             fprintf(f, "%s%c %s", any ? ", " : "Flags: ", letters[i].letter, letters[i].word);
         any |= used;
     }
     fputs(any ? "\n" : "", f);
+}
+
+static void print_note(const char *text, enum scr_table_style style, FILE *f)
+{
+    if (style == SCR_TABLE_TEXT)
+        scr_print_wrapped(text, f);
+    else
+        fprintf(f, style == SCR_TABLE_HTML ? "<p>%s</p>\n" : "\n%s\n", text);
+}
+
+/* What a reader must know of the columns shown. */
+static void print_notes(const struct scr_row *rows, size_t n, const struct layout *l,
+                        enum scr_table_style style, FILE *f)
+{
+    bool no_roof = false;
+
+    for (size_t i = 0; i < n; i++)
+        no_roof |= strcmp(rows[i].skip, "slice") == 0 && isnan(rows[i].pct_roofline);
+    for (int c = 0; c < N_COLUMNS; c++) {
+        if (l->shown[c] && columns[c].cell == cell_vs_masked)
+            print_note("vs masked: against masked-dense with the best of its tiles for the shape, "
+                       "timed beside the row; rows of masked-dense have the tile shown.",
+                       style, f);
+        if (l->shown[c] && columns[c].cell == cell_roofline && no_roof)
+            print_note("roof%: blank for skip=slice, where only the kernel knows how much of a "
+                       "tile it computes.",
+                       style, f);
+    }
 }
 
 static void print_table(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
@@ -446,6 +493,7 @@ static void print_table(const struct scr_row *rows, size_t n, enum scr_table_sty
     for (size_t i = 0; i < n; i++)
         print_cells(&rows[i], &l, style, f);
     fputs(style == SCR_TABLE_HTML ? "</tbody></table></div>\n" : "", f);
+    print_notes(rows, n, &l, style, f);
     if (style == SCR_TABLE_TEXT)
         print_letters(rows, n, f);
 }

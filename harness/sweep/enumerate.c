@@ -2,6 +2,7 @@
 #include "enumerate.h"
 
 #include "presets.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +80,16 @@ const char *scr_enumerate_preset(const struct scr_options *o)
     return o->mode == SCR_MODE_SWEEP ? "quick" : "check";
 }
 
+/*
+ * A sweep's line that tries tiles asks about its own workload: for another one the user asks for
+ * tiles, if any are wanted.
+ */
+static bool is_moot(const struct scr_options *o, const struct scr_preset_line *line)
+{
+    return o->mode == SCR_MODE_SWEEP && strstr(line->axes, " tile=") != NULL &&
+           scr_axes_has(&o->axes, "workload");
+}
+
 static int enumerate(struct maker *s, const struct scr_preset *preset)
 {
     int status = SCR_OK;
@@ -86,8 +97,10 @@ static int enumerate(struct maker *s, const struct scr_preset *preset)
     for (int i = 0; i < s->o->n_cases && status == SCR_OK; i++)
         status = add_file(s, s->o->cases[i]);
     if (s->o->n_cases == 0) {
-        for (const struct scr_preset_line *l = preset->lines; l->axes && status == SCR_OK; l++)
-            status = add_product(s, l->axes, l->on, true);
+        for (const struct scr_preset_line *l = preset->lines; l->axes && status == SCR_OK; l++) {
+            if (!is_moot(s->o, l))
+                status = add_product(s, l->axes, l->on, true);
+        }
     }
     if (status != SCR_OK)
         return status;
@@ -99,6 +112,17 @@ static int enumerate(struct maker *s, const struct scr_preset *preset)
     return SCR_ERR_INVALID;
 }
 
+/* What a command must say to time as these options do: a command without a preset is "quick". */
+static void describe_timing(const struct scr_options *o, double time_limit_s, char *out,
+                            size_t size)
+{
+    out[0] = '\0';
+    if (o->warm)
+        scr_append(out, size, "--cache warm");
+    if (time_limit_s != scr_preset_find("quick")->time_limit_s)
+        scr_append(out, size, "%s--time-limit %.9gs", out[0] != '\0' ? " " : "", time_limit_s);
+}
+
 int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices,
                   struct scr_case_list *list, double *time_limit_s, char *why, size_t why_size)
 {
@@ -108,9 +132,12 @@ int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices
                                                       : timed         ? "quick"
                                                                       : "check");
     struct maker s = {.o = o, .devices = devices, .list = list};
-    int status = enumerate(&s, preset);
+    int status;
 
     *time_limit_s = !timed ? 0 : o->time_limit_s > 0 ? o->time_limit_s : preset->time_limit_s;
+    if (timed)
+        describe_timing(o, *time_limit_s, list->extra, sizeof list->extra);
+    status = enumerate(&s, preset);
     snprintf(why, why_size, "%s", s.why);
     return status;
 }

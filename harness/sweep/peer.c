@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
 
+#include "json_text.h"
 #include "peer_process.h"
 #include "safetensors.h"
 #include "softmax_truth.h"
@@ -18,9 +19,11 @@ static const double GRACE_S = 2;
 
 enum { MAX_SAMPLES = 100000 };
 
+static const char DATA_FILE[] = "peer-data.safetensors", O_FILE[] = "peer-o.safetensors";
+
 struct scr_peer {
     char *command;
-    const volatile sig_atomic_t *stop;
+    struct scr_peer_watch watch;
     struct scr_peer_info info;
     struct scr_process process;
     int64_t id; /* of the last request */
@@ -35,13 +38,16 @@ struct scr_peer_problem {
     char *path, *o_path;
 };
 
-/* Copies text from outside for a message: no control characters, cut to the buffer. */
+/* Copies text from outside for a message: no control characters, cut to the buffer between two
+ * characters of UTF-8. */
 static void quote(const char *text, char *out, size_t size)
 {
     size_t n = 0;
 
     for (; text[n] != '\0' && n + 1 < size; n++)
         out[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? '?' : text[n];
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
     out[n] = '\0';
 }
 
@@ -60,8 +66,8 @@ static const char *text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
-/* Reads the greeting; returns what is wrong with it, or NULL. */
-static const char *read_greeting(const json_t *g, struct scr_peer_info *info)
+/* Reads what a peer is; returns what is wrong with it, or NULL. */
+static const char *read_info(const json_t *g, struct scr_peer_info *info)
 {
     const char *name = text_of(g, "peer"), *version = text_of(g, "version");
     const char *op = text_of(g, "operator");
@@ -69,10 +75,6 @@ static const char *read_greeting(const json_t *g, struct scr_peer_info *info)
     size_t n = json_array_size(kernels);
 
     memset(info, 0, sizeof *info);
-    if (!json_is_integer(json_object_get(g, "hello")))
-        return "its first line is no greeting";
-    if (json_integer_value(json_object_get(g, "hello")) != SCR_PEER_PROTOCOL)
-        return "it speaks another version of the protocol";
     if (!is_name(name, sizeof info->name))
         return "its \"peer\" is not a short name";
     if (op == NULL || (strcmp(op, "screening") != 0 && strcmp(op, "softmax") != 0))
@@ -97,6 +99,15 @@ static const char *read_greeting(const json_t *g, struct scr_peer_info *info)
     return NULL;
 }
 
+static const char *read_greeting(const json_t *g, struct scr_peer_info *info)
+{
+    if (!json_is_integer(json_object_get(g, "hello")))
+        return "its first line is no greeting";
+    if (json_integer_value(json_object_get(g, "hello")) != SCR_PEER_PROTOCOL)
+        return "it speaks another version of the protocol";
+    return read_info(g, info);
+}
+
 /* ": LINE" of what the peer said last on stderr, or "". */
 static void last_words(const struct scr_peer *peer, char *out, size_t size)
 {
@@ -109,9 +120,11 @@ static void last_words(const struct scr_peer *peer, char *out, size_t size)
 /*
  * Waits for a line and reads it as a JSON object. On failure NULL, with the status of a row and a
  * reason; both are "" when *stop was raised. The peer has ended then, in any case.
+ *
+ * greeting  it is the greeting that is waited for
  */
-static json_t *receive(struct scr_peer *peer, double limit_s, const char **status, char *why,
-                       size_t why_size)
+static json_t *receive(struct scr_peer *peer, bool greeting, double limit_s, const char **status,
+                       char *why, size_t why_size)
 {
     char words[220], how[80], excerpt[60];
     json_error_t error;
@@ -121,7 +134,7 @@ static json_t *receive(struct scr_peer *peer, double limit_s, const char **statu
 
     *status = "failed";
     why[0] = '\0';
-    switch (scr_process_read(&peer->process, limit_s, peer->stop, &line, &bytes)) {
+    switch (scr_process_read(&peer->process, limit_s, peer->watch.stop, &line, &bytes)) {
     case SCR_LINE_THERE:
         object = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &error);
         if (json_is_object(object))
@@ -142,7 +155,10 @@ static json_t *receive(struct scr_peer *peer, double limit_s, const char **statu
         *status = "crashed";
         last_words(peer, words, sizeof words);
         scr_process_end(&peer->process, GRACE_S, how, sizeof how);
-        snprintf(why, why_size, "%s%s", how, words);
+        if (greeting)
+            snprintf(why, why_size, "ended (%s) before its greeting%.170s", how, words);
+        else
+            snprintf(why, why_size, "%s%s", how, words);
         break;
     case SCR_LINE_STOPPED:
         *status = "";
@@ -162,10 +178,12 @@ static int greet(struct scr_peer *peer, struct scr_peer_info *info, char *why, s
 
     if (result != SCR_OK)
         return result;
+    if (peer->watch.started != NULL)
+        peer->watch.started(peer->watch.user, peer->process.pid);
     snprintf(hello, sizeof hello, "{\"hello\": %d}", SCR_PEER_PROTOCOL);
     /* Where it cannot be sent, the peer has ended, and receive says how. */
     scr_process_send(&peer->process, hello);
-    greeting = receive(peer, GREETING_S, &status, why, why_size);
+    greeting = receive(peer, true, GREETING_S, &status, why, why_size);
     if (greeting == NULL) {
         if (status[0] == '\0')
             snprintf(why, why_size, "interrupted");
@@ -180,7 +198,30 @@ static int greet(struct scr_peer *peer, struct scr_peer_info *info, char *why, s
     return SCR_ERR_INVALID;
 }
 
-int scr_peer_start(const char *command, const volatile sig_atomic_t *stop, struct scr_peer **out,
+static struct scr_peer *make(const char *command, const struct scr_peer_watch *watch)
+{
+    struct scr_peer *peer = calloc(1, sizeof *peer);
+
+    if (peer == NULL || (peer->command = strdup(command)) == NULL) {
+        free(peer);
+        return NULL;
+    }
+    if (watch != NULL)
+        peer->watch = *watch;
+    return peer;
+}
+
+int scr_peer_recall(const char *command, const struct scr_peer_info *info,
+                    const struct scr_peer_watch *watch, struct scr_peer **out)
+{
+    *out = make(command, watch);
+    if (*out == NULL)
+        return SCR_ERR_NO_MEMORY;
+    (*out)->info = *info;
+    return SCR_OK;
+}
+
+int scr_peer_start(const char *command, const struct scr_peer_watch *watch, struct scr_peer **out,
                    char *why, size_t why_size)
 {
     struct scr_peer *peer;
@@ -189,18 +230,20 @@ int scr_peer_start(const char *command, const volatile sig_atomic_t *stop, struc
 
     *out = NULL;
     quote(command, shown, sizeof shown);
+    if (command[strspn(command, " \t\r\n")] == '\0') {
+        snprintf(why, why_size, "--peer: a command is missing");
+        return SCR_ERR_INVALID;
+    }
     if (strlen(command) > SCR_PEER_MAX_COMMAND) {
         snprintf(why, why_size, "--peer %s...: the command is longer than %d bytes", shown,
                  SCR_PEER_MAX_COMMAND);
         return SCR_ERR_INVALID;
     }
-    peer = calloc(1, sizeof *peer);
-    if (peer == NULL || (peer->command = strdup(command)) == NULL) {
-        free(peer);
+    peer = make(command, watch);
+    if (peer == NULL) {
         snprintf(why, why_size, "out of memory");
         return SCR_ERR_NO_MEMORY;
     }
-    peer->stop = stop;
     status = greet(peer, &peer->info, text, sizeof text);
     if (status != SCR_OK) {
         snprintf(why, why_size, "--peer %s: %s", shown, text);
@@ -234,8 +277,14 @@ json_t *scr_peer_json(const struct scr_peer *peer)
 
     for (int i = 0; i < info->n_kernels; i++)
         json_array_append_new(kernels, json_string(info->kernels[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "command", peer->command, "peer", info->name,
-                     "version", info->version, "operator", info->op, "kernels", kernels);
+    return json_pack("{s:o, s:s, s:o, s:s, s:o}", "command", scr_json_text(peer->command), "peer",
+                     info->name, "version", scr_json_text(info->version), "operator", info->op,
+                     "kernels", kernels);
+}
+
+bool scr_peer_info_from_json(const json_t *object, struct scr_peer_info *info)
+{
+    return read_info(object, info) == NULL;
 }
 
 static void add_tensor(struct scr_tensor *t, const char *name, scr_dtype type, int64_t heads,
@@ -293,9 +342,9 @@ int scr_peer_problem_create(const struct scr_dataset *data, const struct scr_tru
         status = SCR_ERR_INVALID;
         goto done;
     }
-    if (asprintf(&problem->path, "%s/peer-data.safetensors", absolute) < 0)
+    if (asprintf(&problem->path, "%s/%s", absolute, DATA_FILE) < 0)
         problem->path = NULL;
-    if (asprintf(&problem->o_path, "%s/peer-o.safetensors", absolute) < 0)
+    if (asprintf(&problem->o_path, "%s/%s", absolute, O_FILE) < 0)
         problem->o_path = NULL;
     if (problem->path == NULL || problem->o_path == NULL)
         goto done;
@@ -326,11 +375,30 @@ void scr_peer_problem_destroy(struct scr_peer_problem **pproblem)
     *pproblem = NULL;
 }
 
+void scr_peer_remove_files(const char *folder)
+{
+    const char *const names[] = {DATA_FILE, O_FILE};
+
+    for (int i = 0; i < 2; i++) {
+        char *path;
+
+        if (asprintf(&path, "%s/%s", folder, names[i]) < 0)
+            return;
+        unlink(path);
+        free(path);
+    }
+}
+
 void scr_peer_row_init(const struct scr_peer *peer, const struct scr_case *c, int kernel,
                        struct scr_row *row)
 {
-    const struct scr_peer_info *info = &peer->info;
-    char command[2 * SCR_PEER_MAX_COMMAND], program[600];
+    scr_peer_row_identify(&peer->info, peer->command, c, kernel, row);
+}
+
+void scr_peer_row_identify(const struct scr_peer_info *info, const char *command,
+                           const struct scr_case *c, int kernel, struct scr_row *row)
+{
+    char quoted[2 * SCR_PEER_MAX_COMMAND], program[600];
 
     scr_row_init(row, c);
     snprintf(row->peer, sizeof row->peer, "%s", info->name);
@@ -341,11 +409,13 @@ void scr_peer_row_init(const struct scr_peer *peer, const struct scr_case *c, in
     row->params[0] = row->skip[0] = '\0';
     row->tile_q = row->tile_k = NAN;
     scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
-    scr_shell_quote(peer->command, command, sizeof command);
-    snprintf(row->repro, sizeof row->repro,
-             "%s --sweep --device %s %s -a kernel=tile-skip --seed %llu --peer %s --peer-kernel %s",
-             program, c->device->id, c->data_words, (unsigned long long)c->spec.seed, command,
-             info->kernels[kernel]);
+    scr_shell_quote(command, quoted, sizeof quoted);
+    snprintf(
+        row->repro, sizeof row->repro,
+        "%s --sweep --device %s %s -a kernel=tile-skip --seed %llu --peer %s --peer-kernel %s%s",
+        program, c->device->id, c->data_words, (unsigned long long)c->spec.seed, quoted,
+        info->kernels[kernel],
+        c->extra != NULL && strstr(c->extra, "--cache warm") != NULL ? " --cache warm" : "");
 }
 
 static json_t *kv_len_json(const struct scr_dataset *d)
@@ -428,7 +498,7 @@ static json_t *ask(struct scr_peer *peer, struct scr_peer_problem *problem,
     }
     scr_process_send(&peer->process, line); /* a peer that has ended is found out below */
     free(line);
-    answer = receive(peer, options->timeout_s, &status, why, sizeof why);
+    answer = receive(peer, false, options->timeout_s, &status, why, sizeof why);
     if (answer == NULL) {
         scr_row_status(row, status, "%s", why);
         return NULL;
@@ -495,14 +565,7 @@ static bool judge(struct scr_peer_problem *problem, struct scr_row *row)
         scr_softmax_truth_judge(problem->softmax, copy, o->dtype, &v);
     else
         scr_truth_judge(problem->truth, copy, &v);
-    row->rel_err = v.rel_err < 0 ? NAN : v.rel_err;
-    row->tol = v.tol;
-    row->rows_checked = (double)v.rows_checked;
-    row->rows = (double)v.rows;
-    row->heads_zero = v.heads_zero;
-    row->heads_ill = v.heads_ill;
-    if (!v.pass)
-        scr_row_status(row, "wrong", "%s", v.reason);
+    scr_row_judge(row, &v);
     good = v.pass;
 done:
     free(copy);
@@ -610,7 +673,7 @@ bool scr_peer_run(struct scr_peer *peer, struct scr_peer_problem *problem, const
     describe_data(problem, row);
     answer = ask(peer, problem, c, kernel, options, row);
     if (answer == NULL)
-        return peer->stop == NULL || !*peer->stop;
+        return peer->watch.stop == NULL || !*peer->watch.stop;
     status = text_of(answer, "status");
     reason = text_of(answer, "reason");
     params = text_of(answer, "params");
@@ -650,7 +713,7 @@ void scr_peer_relate(const struct scr_row *ours, size_t n_ours, struct scr_row *
     const struct scr_row *best = NULL;
     double ratio, below, above;
 
-    if (strcmp(row->status, "ok") != 0 || !isfinite(row->t_median_ns))
+    if (strcmp(row->status, "ok") != 0 || !(row->n_samples >= SCR_MIN_SAMPLES))
         return;
     for (size_t i = 0; i < n_ours; i++) {
         if (comparable(&ours[i], row) && (best == NULL || ours[i].t_median_ns < best->t_median_ns))

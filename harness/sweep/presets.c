@@ -17,7 +17,7 @@ static const struct scr_preset_line quick[] = {
      "planted:0.01x64 window=inf seq=8192 heads=8 dtype=bf16 kernel=masked-dense,tile-skip"},
     {SCR_ON_GPU, "workload=planted:0.2x4,planted:0.05x4,planted:0.01x4,planted:0.001x4 window=inf "
                  "seq=8192 heads=8 dtype=bf16 kernel=masked-dense,tile-skip"},
-    /* The same data through smaller and larger tiles: how much of the sparsity is usable. */
+    /* The same data through smaller and larger tiles: how many of the dead pairs can be skipped. */
     {SCR_ON_CPU, "workload=planted:0.2x64,planted:0.02x64,planted:0.05x4,planted:0.001x4,iid "
                  "window=inf seq=2048 kernel=tile-skip skip=tile tile=16x16,128x128"},
     {SCR_ON_GPU, "workload=planted:0.2x64,planted:0.02x64,planted:0.05x4,planted:0.001x4,iid "
@@ -45,7 +45,7 @@ static const struct scr_preset_line full[] = {
      "planted:0.01x64,planted:0.5x16,planted:0.2x16,planted:0.1x16,planted:0.05x16,planted:0.02x16,"
      "planted:0.01x16,planted:0.2x4,planted:0.1x4,planted:0.05x4,planted:0.02x4,planted:0.01x4,"
      "planted:0.001x4 window=inf seq=4096 heads=4 head_dim=64 dtype=f32,f16,bf16 "
-     "kernel=masked-dense,tile-skip tile=auto"},
+     "kernel=masked-dense,tile-skip"},
     {SCR_ON_ANY,
      "workload=planted:0.1x64,planted:0.01x64,planted:0.01x4 window=inf seq=4096 heads=4 dk=16 "
      "dv=64 dtype=f32,f16,bf16 kernel=masked-dense,tile-skip"},

@@ -8,15 +8,15 @@
 
 static const double PLAIN_INTERVAL_S = 10;
 
-void scr_progress_start(struct scr_progress *p, FILE *f, size_t total)
+void scr_progress_start(struct scr_progress *p, FILE *f, size_t done, size_t total)
 {
     struct winsize size;
 
-    *p = (struct scr_progress){.f = f, .columns = 80, .total = total, .start_s = scr_clock_s()};
+    *p = (struct scr_progress){.f = f, .columns = 80, .begun = done, .first = done, .total = total};
     p->terminal = isatty(fileno(f));
     if (p->terminal && ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
         p->columns = size.ws_col;
-    p->last_line_s = p->start_s;
+    p->last_line_s = scr_clock_s();
 }
 
 void scr_progress_show(struct scr_progress *p, size_t done, const char *what)
@@ -25,11 +25,15 @@ void scr_progress_show(struct scr_progress *p, size_t done, const char *what)
     char left[32] = "";
     char line[512];
 
+    if (p->first == p->begun && done > p->begun) {
+        p->first = done;
+        p->first_s = now;
+    }
     if (!p->terminal && now - p->last_line_s < PLAIN_INTERVAL_S)
         return;
     p->last_line_s = now;
-    if (done > 0) {
-        double s = (now - p->start_s) / (double)done * (double)(p->total - done);
+    if (done > p->first + 1 && p->first > p->begun && p->total > done) {
+        double s = (now - p->first_s) / (double)(done - p->first) * (double)(p->total - done);
 
         if (s < 99.5)
             snprintf(left, sizeof left, ", %.0f s left", s);

@@ -13,10 +13,14 @@ struct scr_progress {
     bool terminal;
     int columns;
     size_t total;
-    double start_s, last_line_s;
+    size_t first;   /* finished when the first row of this run was */
+    size_t begun;   /* finished when the run began */
+    double first_s; /* the time then */
+    double last_line_s;
 };
 
-void scr_progress_start(struct scr_progress *p, FILE *f, size_t total);
+/* done: what an earlier run has of the total. */
+void scr_progress_start(struct scr_progress *p, FILE *f, size_t done, size_t total);
 /* What is about to run, `done` being finished. */
 void scr_progress_show(struct scr_progress *p, size_t done, const char *what);
 /* Clears the line on a terminal, so that other text can be printed. */

@@ -49,17 +49,27 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool is_empty(const char *path)
+/* Empty but for what a run leaves that is killed before it has a row. */
+static bool holds_no_results(const char *path)
 {
+    static const char *const harmless[] = {
+        ".", "..", "run.json", "run.json.part", "rows.jsonl", SCR_MACHINE_XML};
     DIR *d = opendir(path);
     struct dirent *e;
-    bool empty = d != NULL;
+    struct stat st;
+    bool good = d != NULL;
 
-    while (d != NULL && (e = readdir(d)) != NULL)
-        empty &= strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        bool known = false;
+
+        for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+            known |= strcmp(e->d_name, harmless[i]) == 0;
+        good &= known && (strcmp(e->d_name, "rows.jsonl") != 0 ||
+                          (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_size == 0));
+    }
     if (d != NULL)
         closedir(d);
-    return empty;
+    return good;
 }
 
 static void now_text(const char *format, char *out, size_t size)
@@ -71,9 +81,15 @@ static void now_text(const char *format, char *out, size_t size)
     strftime(out, size, format, &t);
 }
 
-/* Two programs that write rows into one file would make a mess of it. */
-static int lock(struct scr_run_folder *f, char *why, size_t why_size)
+/* Opens rows.jsonl. Two programs that write rows into one file would make a mess of it. */
+static int open_rows(struct scr_run_folder *f, char *why, size_t why_size)
 {
+    char path[700];
+
+    snprintf(path, sizeof path, "%s/rows.jsonl", f->dir);
+    f->rows = fopen(path, "ae");
+    if (f->rows == NULL)
+        return failed(path, why, why_size);
     if (flock(fileno(f->rows), LOCK_EX | LOCK_NB) == 0)
         return SCR_OK;
     snprintf(why, why_size, "%s: another program is writing there", f->dir);
@@ -100,7 +116,7 @@ int scr_run_folder_create(struct scr_run_folder *f, const char *dir, const struc
             snprintf(why, why_size, "--out %s: is not a folder", dir);
             return SCR_ERR_INVALID;
         }
-        if (!made && !is_empty(f->dir)) {
+        if (!made && !holds_no_results(f->dir)) {
             snprintf(why, why_size,
                      "--out %s: holds something already; expected a new or empty "
                      "folder",
@@ -121,12 +137,17 @@ int scr_run_folder_create(struct scr_run_folder *f, const char *dir, const struc
                 return failed(f->dir, why, why_size);
         }
     }
-    snprintf(path, sizeof path, "%s/rows.jsonl", f->dir);
-    f->rows = fopen(path, "wxe");
-    if (f->rows == NULL)
-        return failed(path, why, why_size);
     f->header = json_object();
-    return lock(f, why, why_size);
+    /* A run that has no row yet may be at work there. */
+    snprintf(path, sizeof path, "%s/rows.jsonl", f->dir);
+    return made || access(path, F_OK) != 0 ? SCR_OK : open_rows(f, why, why_size);
+}
+
+int scr_run_folder_begin(struct scr_run_folder *f, char *why, size_t why_size)
+{
+    int status = scr_run_folder_save(f, why, why_size);
+
+    return status != SCR_OK || f->rows != NULL ? status : open_rows(f, why, why_size);
 }
 
 static json_t *load_header(const char *dir, char *why, size_t why_size)
@@ -142,21 +163,69 @@ static json_t *load_header(const char *dir, char *why, size_t why_size)
     return header;
 }
 
-json_t *scr_run_folder_command(const char *dir, char *why, size_t why_size)
+json_t *scr_run_folder_options(const char *dir, char *why, size_t why_size)
 {
     json_t *header = load_header(dir, why, why_size);
-    json_t *command;
+    json_t *options, *command, *word;
+    size_t i;
+    bool good;
 
     if (header == NULL)
         return NULL;
-    command = json_incref(json_object_get(json_object_get(header, "options"), "command"));
+    options = json_incref(json_object_get(header, "options"));
     json_decref(header);
-    if (json_array_size(command) == 0) {
-        snprintf(why, why_size, "%s/run.json: holds no command", dir);
-        json_decref(command);
-        return NULL;
+    command = json_object_get(options, "command");
+    good = json_array_size(command) > 0;
+    json_array_foreach(command, i, word) good &= json_is_string(word);
+    if (good)
+        return options;
+    snprintf(why, why_size, "%s/run.json: holds no command", dir);
+    json_decref(options);
+    return NULL;
+}
+
+/* Whether a text of the header is what is here now; else why says which is not. */
+static bool same(const char *what, const json_t *then, const char *key, const char *now, char *why,
+                 size_t why_size)
+{
+    const char *text = json_string_value(json_object_get(then, key));
+
+    if (text != NULL && strcmp(text, now) == 0)
+        return true;
+    snprintf(why, why_size, "begun with %s %s%s%s, here it is %s: its rows would not compare", what,
+             key, key[0] != '\0' ? " " : "", text != NULL ? text : "unknown", now);
+    return false;
+}
+
+bool scr_run_folder_same_machine(const struct scr_run_folder *f, const struct scr_machine *m,
+                                 const struct scr_devices *devices, char *why, size_t why_size)
+{
+    const json_t *machine = json_object_get(f->header, "machine");
+    const json_t *list = json_object_get(f->header, "devices");
+    char line[500] = "";
+    bool good = same("the machine's", machine, "host", m->host, line, sizeof line) &&
+                same("the machine's", machine, "cpu", m->cpu, line, sizeof line);
+
+    if (good && json_array_size(list) != devices->n) {
+        snprintf(line, sizeof line, "begun with %zu devices, here the same choice gives %zu",
+                 json_array_size(list), devices->n);
+        good = false;
     }
-    return command;
+    for (size_t i = 0; i < devices->n && good; i++) {
+        const scr_device_info *info = devices->info[i];
+        const json_t *then = json_array_get(list, i);
+        char what[40];
+
+        snprintf(what, sizeof what, "device %zu's", i + 1);
+        good = same(what, then, "id", info->id, line, sizeof line);
+        snprintf(what, sizeof what, "%.32s's", info->id);
+        good = good && same(what, then, "name", info->name, line, sizeof line) &&
+               same(what, then, "driver", info->driver, line, sizeof line) &&
+               same(what, then, "arch", info->arch, line, sizeof line);
+    }
+    if (!good)
+        snprintf(why, why_size, "%s: %s", f->dir, line);
+    return good;
 }
 
 int scr_run_folder_reopen(struct scr_run_folder *f, const char *dir, struct scr_rows_file *rows,
@@ -168,6 +237,10 @@ int scr_run_folder_reopen(struct scr_run_folder *f, const char *dir, struct scr_
 
     *f = (struct scr_run_folder){0};
     *rows = (struct scr_rows_file){0};
+    if (strlen(dir) >= sizeof f->dir - 40) {
+        snprintf(why, why_size, "--resume: the name is too long");
+        return SCR_ERR_INVALID;
+    }
     snprintf(f->dir, sizeof f->dir, "%s", dir);
     f->header = load_header(dir, why, why_size);
     if (f->header == NULL)
@@ -179,10 +252,7 @@ int scr_run_folder_reopen(struct scr_run_folder *f, const char *dir, struct scr_
         return SCR_ERR_INVALID;
     }
     snprintf(path, sizeof path, "%s/rows.jsonl", f->dir);
-    f->rows = fopen(path, "ae");
-    if (f->rows == NULL)
-        return failed(path, why, why_size);
-    status = lock(f, why, why_size);
+    status = open_rows(f, why, why_size);
     if (status == SCR_OK)
         status = scr_rows_file_read(path, rows, why, why_size);
     if (status != SCR_OK)

@@ -18,17 +18,24 @@
 
 struct scr_run_folder {
     char dir[600];
-    FILE *rows;     /* rows.jsonl, to append to; locked against a second program */
+    FILE *rows;     /* rows.jsonl, to append to; locked against a second program; NULL: not yet */
     json_t *header; /* what run.json holds; change it, then save */
 };
 
 /*
- * Makes the folder, or takes an empty one. dir NULL: results/<UTC>-<host> below the current folder.
- * Close it in any case.
+ * Makes the folder, or takes one that is empty or where a run was killed before its first row. dir
+ * NULL: results/<UTC>-<host> below the current folder. Fill the header and call _begin next; close
+ * it in any case.
  * Returns SCR_OK, or SCR_ERR_INVALID with one line in why.
  */
 int scr_run_folder_create(struct scr_run_folder *f, const char *dir, const struct scr_machine *m,
                           char *why, size_t why_size);
+
+/*
+ * Writes run.json, then opens rows.jsonl for the first rows: where there is a rows.jsonl, there is
+ * all that it takes to go on. SCR_OK, or SCR_ERR_INVALID with one line in why.
+ */
+int scr_run_folder_begin(struct scr_run_folder *f, char *why, size_t why_size);
 
 /*
  * Opens the folder of a run that did not end, to go on with it: reads its rows and cuts off an
@@ -41,8 +48,18 @@ int scr_run_folder_create(struct scr_run_folder *f, const char *dir, const struc
 int scr_run_folder_reopen(struct scr_run_folder *f, const char *dir, struct scr_rows_file *rows,
                           char *why, size_t why_size);
 
-/* The command line of the run in a folder: an array of strings in its run.json, or NULL and why. */
-json_t *scr_run_folder_command(const char *dir, char *why, size_t why_size);
+/*
+ * The options of the run in a folder, from its run.json: a new reference, or NULL and why. There is
+ * a "command", an array of strings that is not empty, and perhaps a "cwd" where it was given.
+ */
+json_t *scr_run_folder_options(const char *dir, char *why, size_t why_size);
+
+/*
+ * Whether rows measured here would compare with those of the run: same host, CPU, and chosen
+ * devices with their drivers. False with one line in why.
+ */
+bool scr_run_folder_same_machine(const struct scr_run_folder *f, const struct scr_machine *m,
+                                 const struct scr_devices *devices, char *why, size_t why_size);
 
 /*
  * Fills the header: version, commit, compiler, machine, devices, start, and `options` (kept by the

@@ -6,6 +6,7 @@
 #include "roofline.h"
 #include "sweep_state.h"
 #include "table.h"
+#include "text.h"
 #include "timer.h"
 #include "verdict.h"
 
@@ -70,6 +71,21 @@ void scr_sweep_count(struct scr_sweep *s, const struct scr_case *c, const struct
         t->skipped++;
 }
 
+bool scr_sweep_add_row(struct scr_sweep *s, const struct scr_row *row)
+{
+    if (s->n_rows == s->room) {
+        size_t room = s->room == 0 ? 64 : 2 * s->room;
+        struct scr_row *grown = realloc(s->rows, room * sizeof *grown);
+
+        if (grown == NULL)
+            return false;
+        s->rows = grown;
+        s->room = room;
+    }
+    s->rows[s->n_rows++] = *row;
+    return true;
+}
+
 void scr_sweep_keep(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row)
 {
     scr_sweep_count(s, c, row);
@@ -78,20 +94,40 @@ void scr_sweep_keep(struct scr_sweep *s, const struct scr_case *c, const struct 
         printf("%s: %s\n  %s\n", row->status, row->reason, row->repro);
         fflush(stdout);
     }
-    s->rows[s->n_rows++] = *row;
-    if (s->has_folder && !scr_row_write_jsonl(row, s->folder.rows))
-        s->write_failed = true;
+    if (s->has_folder && !scr_row_write_jsonl(row, s->folder.rows)) {
+        snprintf(s->why, sizeof s->why, "%s/rows.jsonl: cannot be written", s->folder.dir);
+        s->broken = SCR_ERR_DEVICE;
+    } else if (!scr_sweep_add_row(s, row)) {
+        snprintf(s->why, sizeof s->why, "out of memory");
+        s->broken = SCR_ERR_NO_MEMORY;
+    }
 }
 
-void scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little)
+bool scr_sweep_has_row(struct scr_sweep *s, const struct scr_case *c, enum scr_reply outcome,
+                       const struct scr_row *row)
+{
+    char *lost = s->lost[c->device_order];
+
+    s->n_over_budget += outcome == SCR_REPLY_LATE;
+    s->n_not_run += outcome == SCR_REPLY_NO_WORKER;
+    if (outcome == SCR_REPLY_NO_WORKER && lost[0] == '\0')
+        snprintf(lost, sizeof s->lost[0], "%s", row->reason);
+    return outcome == SCR_REPLY_DONE;
+}
+
+bool scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little)
 {
     const struct scr_case *c = &s->list.cases[index];
 
-    scr_supervisor_run(s->supervisor, index, scr_sweep_row_limit(s), row, little);
+    if (!scr_sweep_has_row(
+            s, c, scr_supervisor_run(s->supervisor, index, scr_sweep_row_limit(s), row, little),
+            row))
+        return false;
     if (!s->timed)
         scr_case_repro(c, "--check", row->repro, sizeof row->repro);
     if (strcmp(row->status, "ok") == 0)
         scr_roofline_fill(&s->peaks[c->device_order], row);
+    return true;
 }
 
 static void run_one(struct scr_sweep *s, size_t index)
@@ -107,7 +143,8 @@ static void run_one(struct scr_sweep *s, size_t index)
     }
     scr_case_name(c, name, sizeof name);
     scr_progress_show(&s->progress, s->n_rows, name);
-    scr_sweep_measure(s, index, &row, &little);
+    if (!scr_sweep_measure(s, index, &row, &little))
+        return;
     if (strcmp(row.status, "ok") == 0)
         s->tally[c->device_order].little += little;
     scr_sweep_keep(s, c, &row);
@@ -115,16 +152,12 @@ static void run_one(struct scr_sweep *s, size_t index)
 
 static int run_cases(struct scr_sweep *s)
 {
-    for (size_t i = 0; i < s->list.n && !*s->stop && !s->write_failed; i++) {
+    for (size_t i = 0; i < s->list.n && !*s->stop && s->broken == SCR_OK; i++) {
         if (!s->done[i])
             run_one(s, i);
         scr_sweep_run_peers(s, i);
     }
-    if (s->write_failed) {
-        snprintf(s->why, sizeof s->why, "%s/rows.jsonl: cannot be written", s->folder.dir);
-        return SCR_ERR_DEVICE;
-    }
-    return SCR_OK;
+    return s->broken;
 }
 
 static void print_rows(const struct scr_sweep *s)
@@ -180,21 +213,33 @@ static bool thorough(const struct scr_sweep *s)
     return good;
 }
 
+bool scr_sweep_interrupted(const struct scr_sweep *s)
+{
+    return *s->stop && s->n_rows + s->n_over_budget + s->n_not_run < s->n_want;
+}
+
 /* How a run ended that did not do everything, or "". */
 static void describe_end(const struct scr_sweep *s, char *out, size_t size)
 {
     out[0] = '\0';
-    if (*s->stop)
+    if (scr_sweep_interrupted(s))
         snprintf(out, size, "Interrupted after %zu of %zu configurations.", s->n_rows, s->n_want);
     else if (s->n_over_budget > 0)
         snprintf(out, size, "The time budget of %g s was spent after %zu of %zu configurations.",
                  s->o->budget_s, s->n_rows, s->n_want);
+    else if (s->n_not_run > 0)
+        snprintf(out, size, "%zu of %zu configurations could not be run.", s->n_not_run, s->n_want);
+    for (size_t i = 0; i < s->devices->n; i++) {
+        if (s->lost[i][0] != '\0')
+            scr_append(out, size, "%sNo more was tried on %s: %s", out[0] != '\0' ? " " : "",
+                       s->devices->info[i]->id, s->lost[i]);
+    }
 }
 
 static int finish(struct scr_sweep *s)
 {
     struct scr_tally sum = {0};
-    char note[120];
+    char note[1000];
     int status = SCR_OK;
 
     describe_end(s, note, sizeof note);
@@ -217,18 +262,32 @@ static int finish(struct scr_sweep *s)
         fprintf(stderr, "%s\n", note);
     if (note[0] != '\0' && s->has_folder)
         fprintf(stderr, "Go on with: harness --resume %s\n", s->folder.dir);
-    if (*s->stop)
+    if (scr_sweep_interrupted(s))
         return SCR_EXIT_INTERRUPTED;
     if (sum.wrong > 0)
         return SCR_EXIT_WRONG;
-    if (sum.ok == 0 && s->n_over_budget == 0 && !s->lists_only) {
-        fprintf(stderr, "harness: nothing ran; the first: %s: %s\n",
-                s->n_rows > 0 ? s->rows[0].status : "", s->n_rows > 0 ? s->rows[0].reason : "");
+    if (s->n_not_run > 0)
+        return SCR_EXIT_SOME_FAILED;
+    if (sum.ok == 0 && s->n_over_budget == 0 && s->n_rows > 0) {
+        fprintf(stderr, "harness: nothing ran; the first: %s: %s\n", s->rows[0].status,
+                s->rows[0].reason);
         return SCR_EXIT_SOME_FAILED;
     }
     if (s->o->strict && !thorough(s))
         return SCR_EXIT_SOME_FAILED;
     return sum.failed > 0 || status != SCR_OK ? SCR_EXIT_SOME_FAILED : SCR_EXIT_FINE;
+}
+
+/* A fault that no case would have shows nothing. */
+static int check_inject(struct scr_sweep *s)
+{
+    const struct scr_faults *f = &s->o->faults;
+
+    if (f->kinds == 0 || f->at < 0 || (size_t)f->at < s->list.n)
+        return SCR_OK;
+    snprintf(s->why, sizeof s->why, "--inject: no case %ld: there are %zu, counted from 0", f->at,
+             s->list.n);
+    return SCR_ERR_INVALID;
 }
 
 int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
@@ -241,7 +300,7 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
         .machine = machine,
         .stop = stop,
         .timed = o->mode == SCR_MODE_SWEEP,
-        .lists_only = scr_sweep_gbench_has(o, "--benchmark_list_tests"),
+        .lists_only = scr_sweep_gbench_lists(o),
         .start_s = scr_clock_s(),
         .list = {.program = argv[0]},
     };
@@ -252,10 +311,15 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
         .list = &s.list,
         .folder = s.folder.dir, /* once that is open */
         .timeout_s = o->timeout_s,
+        .stop = stop,
+        .end_s = o->budget_s > 0 ? s.start_s + o->budget_s : 0,
     };
     int result = SCR_EXIT_USAGE;
+    bool usage;
     int status = scr_enumerate(o, devices, &s.list, &s.time_limit_s, s.why, sizeof s.why);
 
+    if (status == SCR_OK)
+        status = check_inject(&s);
     if (status != SCR_OK)
         goto out;
     if (o->dry_run) {
@@ -275,28 +339,36 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
         goto out;
     }
     status = scr_sweep_prepare_rows(&s);
+    if (status == SCR_OK && o->n_gbench > 0)
+        status = scr_sweep_filter_gbench(&s);
     if (status == SCR_OK)
         status = scr_sweep_open_folder(&s, argc, argv);
     if (status != SCR_OK)
         goto out;
-    scr_progress_start(&s.progress, stderr, s.n_want);
+    scr_sweep_clean_up_peers(&s);
+    scr_progress_start(&s.progress, stderr, s.n_rows, s.n_want);
     status = scr_sweep_measure_peaks(&s);
     if (status == SCR_OK)
         status = o->n_gbench > 0 ? scr_sweep_run_gbench(&s) : run_cases(&s);
     scr_progress_hide(&s.progress);
     if (status != SCR_OK)
         fprintf(stderr, "harness: %s\n", s.why);
-    result = o->n_gbench > 0 && status != SCR_OK ? SCR_EXIT_USAGE : finish(&s);
+    usage = o->n_gbench > 0 && status != SCR_OK && s.broken == SCR_OK;
+    result = usage ? SCR_EXIT_USAGE : finish(&s);
     if (status != SCR_OK && result == SCR_EXIT_FINE)
         result = SCR_EXIT_SOME_FAILED;
     status = SCR_OK;
 out:
     if (status != SCR_OK)
         fprintf(stderr, "harness: %s\n", s.why);
+    if (status != SCR_OK && *stop)
+        result = SCR_EXIT_INTERRUPTED;
     scr_supervisor_destroy(&s.supervisor);
+    scr_sweep_clean_up_peers(&s);
     scr_run_folder_close(&s.folder);
     scr_rows_file_clear(&s.old);
     json_decref(s.peers);
+    json_decref(s.peer_rows);
     free(s.rows);
     free(s.done);
     scr_case_list_clear(&s.list);

@@ -15,69 +15,103 @@ static bool ends_its_device(const struct scr_case_list *l, size_t i)
            l->cases[i + 1].device_order != l->cases[i].device_order;
 }
 
-static void run_peer(struct scr_sweep *s, size_t index, int peer, int kernel)
+/* Whether the user wants a peer's kernel. */
+static bool is_wanted(const struct scr_sweep *s, const char *kernel)
+{
+    return s->o->peer_kernel == NULL || strcmp(s->o->peer_kernel, kernel) == 0;
+}
+
+static void run_peer(struct scr_sweep *s, size_t index, int peer, const struct scr_peer_info *info,
+                     int kernel)
 {
     const struct scr_case *c = &s->list.cases[index];
     struct scr_row row;
-    const char *name =
-        json_string_value(json_array_get(json_array_get(s->peers, (size_t)peer), (size_t)kernel));
 
-    if (s->o->peer_kernel != NULL && strcmp(s->o->peer_kernel, name) != 0)
+    scr_peer_row_identify(info, s->o->peers[peer], c, kernel, &row);
+    if (json_is_true(json_object_get(s->peer_rows, row.repro)) ||
+        scr_sweep_find_old(s, row.repro) != NULL)
         return;
     if (scr_sweep_over_budget(s)) {
         s->n_over_budget++;
         return;
     }
-    scr_supervisor_run_peer(s->supervisor, peer, kernel, index, true, 0, &row);
-    if (scr_sweep_find_old(s, row.repro) != NULL)
+    scr_progress_show(&s->progress, s->n_rows, info->kernels[kernel]);
+    if (!scr_sweep_has_row(s, c,
+                           scr_supervisor_run_peer(s->supervisor, peer, kernel, index,
+                                                   scr_sweep_row_limit(s), &row),
+                           &row))
         return;
-    scr_progress_show(&s->progress, s->n_rows, name);
-    scr_supervisor_run_peer(s->supervisor, peer, kernel, index, false, scr_sweep_row_limit(s),
-                            &row);
     if (strcmp(row.status, "ok") == 0) {
         row.t_floor_ns = NAN;
         scr_peer_relate(s->rows, s->n_rows, &row);
     }
+    json_object_set_new_nocheck(s->peer_rows, row.repro, json_true());
     scr_sweep_keep(s, c, &row);
 }
 
 void scr_sweep_run_peers(struct scr_sweep *s, size_t index)
 {
     for (size_t p = 0; p < json_array_size(s->peers) && ends_its_device(&s->list, index); p++) {
-        for (size_t k = 0; k < json_array_size(json_array_get(s->peers, p)); k++) {
-            if (!*s->stop)
-                run_peer(s, index, (int)p, (int)k);
+        struct scr_peer_info info;
+
+        if (!scr_peer_info_from_json(json_array_get(s->peers, p), &info))
+            continue;
+        for (int k = 0; k < info.n_kernels; k++) {
+            if (!*s->stop && is_wanted(s, info.kernels[k]))
+                run_peer(s, index, (int)p, &info, k);
         }
     }
 }
 
-/* Starts the worker, and the peers with it; makes room for the rows. */
+/* Notes which rows are wanted of a peer; how many of its kernels. */
+static int want_rows(struct scr_sweep *s, int peer, const struct scr_peer_info *info)
+{
+    struct scr_row row;
+    int kernels = 0;
+
+    for (int k = 0; k < info->n_kernels; k++) {
+        if (!is_wanted(s, info->kernels[k]))
+            continue;
+        kernels++;
+        for (size_t i = 0; i < s->list.n; i++) {
+            if (!ends_its_device(&s->list, i))
+                continue;
+            scr_peer_row_identify(info, s->o->peers[peer], &s->list.cases[i], k, &row);
+            json_object_set_new_nocheck(s->peer_rows, row.repro, json_false());
+        }
+    }
+    return kernels;
+}
+
+bool scr_sweep_wants_peer_row(const struct scr_sweep *s, const char *repro)
+{
+    return json_object_get(s->peer_rows, repro) != NULL;
+}
+
+void scr_sweep_clean_up_peers(const struct scr_sweep *s)
+{
+    if (s->has_folder && s->o->n_peers > 0)
+        scr_peer_remove_files(s->folder.dir);
+}
+
 int scr_sweep_prepare_rows(struct scr_sweep *s)
 {
-    size_t kernels = 0, places = 0;
-    int status = SCR_OK;
+    int kernels = 0;
 
-    if (s->o->n_peers > 0)
-        status = scr_supervisor_start(s->supervisor, &s->peers, s->why, sizeof s->why);
-    if (status != SCR_OK)
-        return status;
+    if (s->o->n_peers > 0 &&
+        scr_supervisor_start(s->supervisor, &s->peers, s->why, sizeof s->why) != SCR_OK)
+        return SCR_ERR_DEVICE;
+    s->peer_rows = json_object();
     for (size_t p = 0; p < json_array_size(s->peers); p++) {
-        json_t *names = json_array_get(s->peers, p);
+        struct scr_peer_info info;
 
-        for (size_t k = 0; k < json_array_size(names); k++)
-            kernels += s->o->peer_kernel == NULL ||
-                       strcmp(s->o->peer_kernel, json_string_value(json_array_get(names, k))) == 0;
+        if (scr_peer_info_from_json(json_array_get(s->peers, p), &info))
+            kernels += want_rows(s, (int)p, &info);
     }
     if (s->o->peer_kernel != NULL && kernels == 0) {
         snprintf(s->why, sizeof s->why, "--peer-kernel %s: no peer has that", s->o->peer_kernel);
         return SCR_ERR_INVALID;
     }
-    for (size_t i = 0; i < s->list.n; i++)
-        places += ends_its_device(&s->list, i);
-    s->n_want = s->list.n + places * kernels;
-    s->rows = calloc(s->n_want, sizeof *s->rows);
-    if (s->rows != NULL)
-        return SCR_OK;
-    snprintf(s->why, sizeof s->why, "out of memory");
-    return SCR_ERR_NO_MEMORY;
+    s->n_want = s->list.n + json_object_size(s->peer_rows);
+    return SCR_OK;
 }

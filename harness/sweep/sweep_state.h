@@ -38,15 +38,19 @@ struct scr_sweep {
     struct scr_run_folder folder;
     bool has_folder;
     struct scr_progress progress;
-    json_t *peers;            /* the kernels of each: arrays of names */
-    struct scr_row *rows;     /* room for all */
-    size_t n_rows, n_want;    /* what a complete run has */
+    json_t *peers;        /* scr_peer_json of each */
+    json_t *peer_rows;    /* by the repro of each row wanted of them: whether it is there */
+    struct scr_row *rows; /* room for `room`, grown as they come */
+    size_t n_rows, room;
+    size_t n_want;            /* rows that a complete run has */
     struct scr_rows_file old; /* of the run that is resumed */
     struct scr_tally tally[SCR_MAX_DEVICES];
     char why[700];
-    bool write_failed;
+    int broken;           /* SCR_ERR_* and why: a row could not be kept, so the run ends */
     bool lists_only;      /* --benchmark_list_tests */
     size_t n_over_budget; /* rows not started */
+    size_t n_not_run;     /* rows for which no worker could be had */
+    char lost[SCR_MAX_DEVICES][300]; /* the first reason of those on a device, or "" */
 };
 
 /* sweep.c */
@@ -58,13 +62,23 @@ bool scr_sweep_over_budget(const struct scr_sweep *s);
 /* What sampling may take for each plan of the next row, seconds. */
 double scr_sweep_row_limit(const struct scr_sweep *s);
 
-/* Runs a case and relates its row to the ceilings of its device. */
-void scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little);
+/* Runs a case and relates its row to the ceilings of its device. False: there is no row to keep. */
+bool scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little);
 
 /* Adds a row's status to the tally of the device of c. */
 void scr_sweep_count(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
 
-/* Counts a row and appends it to the rows and the file. */
+/* Whether the run was stopped before it was through. */
+bool scr_sweep_interrupted(const struct scr_sweep *s);
+
+/* Whether an outcome gives a row to keep; else counts why not. */
+bool scr_sweep_has_row(struct scr_sweep *s, const struct scr_case *c, enum scr_reply outcome,
+                       const struct scr_row *row);
+
+/* Appends a row to the rows. False when memory is exhausted. */
+bool scr_sweep_add_row(struct scr_sweep *s, const struct scr_row *row);
+
+/* Counts a row and appends it to the rows and the file; where that fails, s->broken says so. */
 void scr_sweep_keep(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
 
 /* sweep_folder.c */
@@ -84,16 +98,26 @@ int scr_sweep_write_files(struct scr_sweep *s, const char *note);
 
 /* sweep_peers.c */
 
-/* Starts the peers and makes room for all rows. SCR_OK, or SCR_ERR_* with a line in s->why. */
+/* Starts the peers and counts the rows that are wanted. SCR_OK, or SCR_ERR_* with a line in s->why.
+ */
 int scr_sweep_prepare_rows(struct scr_sweep *s);
+
+/* Whether a peer's row with that repro is one of this sweep's. */
+bool scr_sweep_wants_peer_row(const struct scr_sweep *s, const char *repro);
+
+/* Removes the files of a peer whose worker was killed. */
+void scr_sweep_clean_up_peers(const struct scr_sweep *s);
 
 /* Runs the peers, where case `index` is the last of its data on its device. */
 void scr_sweep_run_peers(struct scr_sweep *s, size_t index);
 
 /* sweep_gbench.c */
 
-/* Whether one of Google Benchmark's flags is given and not false. */
-bool scr_sweep_gbench_has(const struct scr_options *o, const char *flag);
+/* Counts the cases that --benchmark_filter leaves: n_want. SCR_OK, or SCR_ERR_* with s->why. */
+int scr_sweep_filter_gbench(struct scr_sweep *s);
+
+/* Whether Google Benchmark is only asked to list cases. */
+bool scr_sweep_gbench_lists(const struct scr_options *o);
 
 /* Runs the cases by way of Google Benchmark, which chooses among them and reports. */
 int scr_sweep_run_gbench(struct scr_sweep *s);

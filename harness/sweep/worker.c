@@ -3,16 +3,28 @@
 
 #include "affinity.h"
 #include "engine.h"
+#include "enumerate.h"
+#include "json_text.h"
 #include "peak.h"
 #include "peer.h"
+#include "sweep.h"
 #include "topology.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Who is told when a peer starts. */
+struct herald {
+    struct worker *w;
+    int peer;
+};
 
 struct worker {
     const struct scr_options *o;
@@ -21,8 +33,9 @@ struct worker {
     struct scr_machine machine;
     struct scr_engine *engine;
     struct scr_peer *peers[SCR_MAX_PEERS];
+    struct herald heralds[SCR_MAX_PEERS];
     char folder[600];
-    FILE *answers;
+    FILE *requests, *answers;
 };
 
 uint64_t scr_worker_digest(const struct scr_case_list *list)
@@ -53,6 +66,13 @@ static void tell_step(void *user, const char *step)
     answer(user, json_pack("{s:s}", "step", step));
 }
 
+static void tell_group(void *user, pid_t group)
+{
+    const struct herald *h = user;
+
+    answer(h->w, json_pack("{s:I, s:i}", "group", (json_int_t)group, "peer", h->peer));
+}
+
 static bool run_case(struct worker *w, size_t index, double limit_s)
 {
     struct scr_row row;
@@ -77,9 +97,9 @@ static bool measure_peak(struct worker *w, size_t order, double limit_s)
         scr_log_first(&w->devices->log, why, sizeof why);
     else
         scr_peak_measure(dev, limit_s, &peak, why, sizeof why);
-    scr_engine_set_floor(w->engine, (int)order, peak.floor_wall_ns);
-    return answer(
-        w, json_pack("{s:o, s:s, s:s}", "peak", scr_peak_json(&peak), "why", why, "bound", bound));
+    scr_engine_set_floor(w->engine, (int)order, peak.floor_ns, peak.floor_wall_ns);
+    return answer(w, json_pack("{s:o, s:o, s:o}", "peak", scr_peak_json(&peak), "why",
+                               scr_json_text(why), "bound", scr_json_text(bound)));
 }
 
 static bool run_peer(struct worker *w, const json_t *request, size_t index, double limit_s)
@@ -93,8 +113,7 @@ static bool run_peer(struct worker *w, const json_t *request, size_t index, doub
         kernel >= scr_peer_describe(w->peers[peer])->n_kernels)
         return false;
     snprintf(w->folder, sizeof w->folder, "%s", folder);
-    scr_engine_run_peer(w->engine, w->peers[peer], (int)kernel, index,
-                        json_is_true(json_object_get(request, "init")), limit_s, &row);
+    scr_engine_run_peer(w->engine, w->peers[peer], (int)kernel, index, limit_s, &row);
     return answer(w, json_pack("{s:o}", "row", scr_row_json(&row)));
 }
 
@@ -102,10 +121,12 @@ static bool serve_one(struct worker *w, const json_t *request)
 {
     const char *what = "";
     json_int_t index = -1, device = -1;
-    double limit_s = 0, ns = NAN;
+    double limit_s = 0, ns = NAN, event_ns;
+    const json_t *event = json_object_get(request, "event_ns");
 
     json_unpack((json_t *)request, "{s:s, s?I, s?I, s?F, s?F}", "do", &what, "case", &index,
                 "device", &device, "limit", &limit_s, "ns", &ns);
+    event_ns = json_is_number(event) ? json_number_value(event) : NAN;
     if (strcmp(what, "run") == 0 && index >= 0 && (size_t)index < w->list->n)
         return run_case(w, (size_t)index, limit_s);
     if (strcmp(what, "peer") == 0 && index >= 0 && (size_t)index < w->list->n)
@@ -113,93 +134,155 @@ static bool serve_one(struct worker *w, const json_t *request)
     if (strcmp(what, "peak") == 0 && device >= 0 && (size_t)device < w->devices->n)
         return measure_peak(w, (size_t)device, limit_s);
     if (strcmp(what, "floor") == 0 && device >= 0 && (size_t)device < w->devices->n) {
-        scr_engine_set_floor(w->engine, (int)device, ns);
+        scr_engine_set_floor(w->engine, (int)device, event_ns, ns);
         return true;
     }
     return false;
 }
 
 /* The next request, or NULL at the end. */
-static json_t *next_request(void)
+static json_t *next_request(struct worker *w)
 {
-    return json_loadf(stdin, JSON_DISABLE_EOF_CHECK, NULL);
+    return json_loadf(w->requests, JSON_DISABLE_EOF_CHECK, NULL);
 }
 
-/* Starts the peers; their numbers of kernels. Why has a line when one did not start. */
-static json_t *start_peers(struct worker *w, char *why, size_t why_size)
+/* Starts the peers, or recalls those that an earlier worker started; what they say of themselves.
+ * why has a line when one is not there. */
+static json_t *start_peers(struct worker *w, const json_t *known, char *why, size_t why_size)
 {
-    json_t *kernels = json_array();
+    json_t *said = json_array();
 
     why[0] = '\0';
-    for (int i = 0; i < w->o->n_peers && why[0] == '\0'; i++) {
-        const struct scr_peer_info *info;
+    for (int i = 0; i < w->o->n_peers; i++) {
+        struct scr_peer_watch watch = {.started = tell_group, .user = &w->heralds[i]};
+        struct scr_peer_info info;
+        int status;
 
-        tell_step(w, "start a peer");
-        if (scr_peer_start(w->o->peers[i], NULL, &w->peers[i], why, why_size) != SCR_OK)
+        w->heralds[i] = (struct herald){w, i};
+        if (scr_peer_info_from_json(json_array_get(known, (size_t)i), &info)) {
+            status = scr_peer_recall(w->o->peers[i], &info, &watch, &w->peers[i]);
+            snprintf(why, why_size, "%s", status != SCR_OK ? "out of memory" : "");
+        } else {
+            tell_step(w, "start a peer");
+            status = scr_peer_start(w->o->peers[i], &watch, &w->peers[i], why, why_size);
+        }
+        if (status != SCR_OK)
             break;
-        info = scr_peer_describe(w->peers[i]);
-        json_array_append_new(kernels, json_array());
-        for (int k = 0; k < info->n_kernels; k++)
-            json_array_append_new(json_array_get(kernels, (size_t)i),
-                                  json_string(info->kernels[k]));
+        json_array_append_new(said, scr_peer_json(w->peers[i]));
     }
-    return kernels;
+    return said;
 }
 
-static int greet(struct worker *w)
+/* Answers the first request. */
+static int greet(struct worker *w, const json_t *first)
 {
     struct scr_topology *topology = NULL;
-    json_t *first = next_request();
     const char *xml = json_string_value(json_object_get(first, "xml"));
-    json_t *kernels;
+    json_t *peers;
     char digest[20], why[700];
 
-    if (first == NULL)
-        return SCR_ERR_INVALID;
     if (xml != NULL)
         scr_topology_import(xml, true, &topology);
     scr_machine_describe_by(&w->machine, topology);
-    json_decref(first);
-    kernels = start_peers(w, why, sizeof why);
+    peers = start_peers(w, json_object_get(first, "peers"), why, sizeof why);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)scr_worker_digest(w->list));
-    return answer(w, json_pack("{s:i, s:s, s:o, s:s}", "hello", SCR_WORKER_PROTOCOL, "digest",
-                               digest, "kernels", kernels, "why", why))
+    return answer(w, json_pack("{s:i, s:s, s:o, s:o}", "hello", SCR_WORKER_PROTOCOL, "digest",
+                               digest, "peers", peers, "why", scr_json_text(why)))
                ? SCR_OK
                : SCR_ERR_DEVICE;
 }
 
-int scr_worker_run(const struct scr_options *o, struct scr_devices *devices,
-                   const struct scr_case_list *list)
+static int serve(struct worker *w, const json_t *first)
 {
-    struct worker w = {.o = o, .devices = devices, .list = list};
     struct scr_engine_options options = {
-        .timed = o->mode == SCR_MODE_SWEEP,
-        .warm = o->warm,
-        .faults = o->faults,
-        .folder = w.folder,
+        .timed = w->o->mode == SCR_MODE_SWEEP,
+        .warm = w->o->warm,
+        .faults = w->o->faults,
+        .folder = w->folder,
         .beat = tell_step,
-        .user = &w,
+        .user = w,
     };
     json_t *request;
-    int status;
+    int status = greet(w, first);
 
-    w.answers = fdopen(SCR_WORKER_FD, "w");
-    if (w.answers == NULL)
-        return EXIT_FAILURE;
-    /* Drivers print, and only answers may be on their way. */
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    status = greet(&w);
     if (status == SCR_OK)
-        status = scr_engine_create(list, devices, &w.machine, &options, &w.engine);
-    while (status == SCR_OK && (request = next_request()) != NULL) {
-        if (!serve_one(&w, request))
+        status = scr_engine_create(w->list, w->devices, &w->machine, &options, &w->engine);
+    while (status == SCR_OK && (request = next_request(w)) != NULL) {
+        if (!serve_one(w, request))
             status = SCR_ERR_INVALID;
         json_decref(request);
     }
-    scr_engine_destroy(&w.engine);
-    for (int i = 0; i < o->n_peers; i++)
-        scr_peer_stop(&w.peers[i]);
-    scr_machine_clear(&w.machine);
-    fclose(w.answers);
-    return status == SCR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    scr_engine_destroy(&w->engine);
+    for (int i = 0; i < w->o->n_peers; i++)
+        scr_peer_stop(&w->peers[i]);
+    scr_machine_clear(&w->machine);
+    return status == SCR_OK ? SCR_EXIT_FINE : SCR_EXIT_SOME_FAILED;
+}
+
+static bool is_pipe(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Keeps the pipes from what drivers print, read and start. False where there are none. */
+static bool take_pipes(struct worker *w)
+{
+    int in, null;
+
+    if (!is_pipe(STDIN_FILENO) || !is_pipe(SCR_WORKER_FD))
+        return false;
+    in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, SCR_WORKER_FD + 1);
+    fcntl(SCR_WORKER_FD, F_SETFD, FD_CLOEXEC);
+    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    dup2(null, STDIN_FILENO);
+    close(null);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    w->requests = in >= 0 ? fdopen(in, "r") : NULL;
+    w->answers = fdopen(SCR_WORKER_FD, "w");
+    return w->requests != NULL && w->answers != NULL;
+}
+
+/* Makes the list of cases and serves. */
+static int run(struct worker *w, const char *program, const json_t *first)
+{
+    struct scr_case_list list = {.program = program};
+    struct scr_devices devices;
+    double time_limit_s;
+    char why[400];
+    int result = SCR_EXIT_SOME_FAILED;
+
+    w->devices = &devices;
+    w->list = &list;
+    if (scr_devices_load(&devices, w->o->worker) != SCR_OK)
+        fprintf(stderr, "harness: the worker cannot load %s\n", w->o->worker);
+    else if (scr_devices_choose(&devices, w->o->device, true, why, sizeof why) != SCR_OK ||
+             scr_enumerate(w->o, &devices, &list, &time_limit_s, why, sizeof why) != SCR_OK)
+        fprintf(stderr, "harness: worker: %s\n", why);
+    else
+        result = serve(w, first);
+    scr_case_list_clear(&list);
+    scr_devices_clear(&devices);
+    return result;
+}
+
+int scr_worker_run(const struct scr_options *o, const char *program)
+{
+    struct worker w = {.o = o};
+    json_t *first = take_pipes(&w) ? next_request(&w) : NULL;
+    int result = SCR_EXIT_USAGE;
+
+    /* The supervisor looks after Ctrl-C. */
+    signal(SIGINT, SIG_IGN);
+    if (json_object_get(first, "xml") == NULL)
+        fprintf(stderr, "harness: --worker is for the harness itself\n");
+    else
+        result = run(&w, program, first);
+    json_decref(first);
+    if (w.requests != NULL)
+        fclose(w.requests);
+    if (w.answers != NULL)
+        fclose(w.answers);
+    return result;
 }

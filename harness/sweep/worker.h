@@ -5,31 +5,35 @@
  * cases and runs those that it is asked for. JSON lines: requests on standard input, answers on
  * SCR_WORKER_FD; standard output goes to standard error.
  *
- *   first request  {"xml": hwloc's topology or null}
- *   first answer   {"hello": SCR_WORKER_PROTOCOL, "digest": of the list, "kernels": of each peer,
- * "why": ""}
+ *   first request  {"xml": hwloc's topology or null,
+ *                   "peers": null, or what an earlier worker answered: start them when asked}
+ *   first answer   {"hello": SCR_WORKER_PROTOCOL, "digest": of the list,
+ *                   "peers": scr_peer_json of each, "why": ""}
  *   {"do": "run", "case": index, "limit": s}                  {"row": {...}, "little": bool}
  *   {"do": "peak", "device": order, "limit": s}               {"peak": {...}, "why": "", "bound":
  * ""}
- *   {"do": "floor", "device": order, "ns": x or null}         no answer
+ *   {"do": "floor", "device": order, "event_ns": x, "ns": x}  no answer
  *   {"do": "peer", "peer": i, "kernel": k, "case": index,
- *    "init": bool, "folder": of the run, "limit": s}          {"row": {...}}
+ *    "folder": of the run, "limit": s}                        {"row": {...}}
  *   before each step of an answer  {"step": what}
+ *   when a peer was started        {"group": process group, "peer": i}
  */
 #ifndef SCR_HARNESS_WORKER_H
 #define SCR_HARNESS_WORKER_H
 
 #include "case.h"
-#include "devices.h"
 #include "options.h"
 
 #include <stdint.h>
 
 enum { SCR_WORKER_PROTOCOL = 1, SCR_WORKER_FD = 3 };
 
-/* Serves until standard input ends. Returns the exit status. */
-int scr_worker_run(const struct scr_options *o, struct scr_devices *devices,
-                   const struct scr_case_list *list);
+/*
+ * Serves until standard input ends. Returns the exit status: SCR_EXIT_USAGE, and says so, where
+ * nobody asks by the protocol.
+ * program  for the repro of rows
+ */
+int scr_worker_run(const struct scr_options *o, const char *program);
 
 /* Equal for equal lists. */
 uint64_t scr_worker_digest(const struct scr_case_list *list);

@@ -18,7 +18,7 @@ sys.path.insert(0, sys.argv[1])
 import peer  # noqa: E402
 
 OPERATOR = sys.argv[2] if len(sys.argv) > 2 else "screening"
-TIMES = [1000.0 + i for i in range(20)]
+TIMES = [1000.0 + 7 * i % 20 for i in range(20)]
 
 
 def weight(p, t, h, i, j, s):
@@ -110,14 +110,26 @@ def leaves(_):
     os._exit(3)
 
 
-def hang(_):
-    """With a child that holds the pipes open, and deaf to the polite signal."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("thinking", file=sys.stderr, flush=True)
+def beget():
+    """A child that holds the pipes open."""
     child = subprocess.Popen(["sleep", "1000"])
     if len(sys.argv) > 3:
         with open(sys.argv[3], "w", encoding="utf-8") as f:
             f.write("%d %d\n" % (os.getpid(), child.pid))
+
+
+def hang(_):
+    """With a child, and deaf to the polite signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("thinking", file=sys.stderr, flush=True)
+    beget()
+    time.sleep(1000)
+
+
+def kills_parent(_):
+    """Whoever started it dies, and the peer has a child."""
+    beget()
+    os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(1000)
 
 
@@ -202,7 +214,7 @@ def quits(p):
 
 
 KERNELS = {f.__name__.replace("_", "-"): f for f in (
-    right, one_wrong, a_nan, unsupported, oom, failed, crash, leaves, hang, babble, flood, noise,
+    right, one_wrong, a_nan, unsupported, oom, failed, crash, leaves, hang, kills_parent, babble, flood, noise,
     other_id, no_output, bad_file, bad_shape, bad_name, no_times, bad_times, bad_timer, few, warm,
     no_status, quits)}
 
