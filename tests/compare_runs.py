@@ -5,9 +5,10 @@
 Usage: compare_runs.py HARNESS N [FOLDER] [-- SWEEP_OPTION...]
 
 The runs stay in FOLDER, which must not hold any yet; without one they are removed. Prints a line a
-comparison; exit status 1 where one of them does not exit with 0. For a machine with nothing else to
-do; no part of the tests.
+comparison, and how far device events and wall time are apart in rows above 50 us; exit status 1
+where a comparison does not exit with 0. For a machine with nothing else to do; no part of the tests.
 """
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,20 @@ def sweep(harness, out, options):
                        check=False)
     if p.returncode != 0:
         sys.exit(f"compare_runs.py: the sweep into {out} exits with {p.returncode}")
+
+
+def tell_clocks(folders):
+    apart = []
+    for folder in folders:
+        with open(os.path.join(folder, "rows.jsonl"), encoding="utf-8") as f:
+            for row in map(json.loads, f):
+                if row.get("t_event_ns") and row["t_event_ns"] > 50e3:
+                    apart.append(abs(row["t_wall_ns"] / row["t_event_ns"] - 1))
+    apart.sort()
+    if apart:
+        print(f"events and wall time of {len(apart)} rows above 50 us: half within "
+              f"{100 * apart[len(apart) // 2]:.1f} %, 95 % within "
+              f"{100 * apart[len(apart) * 95 // 100]:.1f} %, all within {100 * apart[-1]:.1f} %")
 
 
 def main(words):
@@ -41,6 +56,7 @@ def main(words):
                   flush=True)
             if p.returncode != 0:
                 print(p.stdout, p.stderr, sep="", flush=True)
+        tell_clocks(runs)
     print(f"{exits.count(0)} of {n} comparisons exit with 0")
     return exits.count(0) != n
 

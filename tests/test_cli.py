@@ -334,7 +334,7 @@ class Files(unittest.TestCase):
 
     def test_interrupt_leaves_valid_files(self):
         out = self.path("r")
-        with subprocess.Popen([HARNESS, "--sweep", "--device", "ref", "--out", out],
+        with subprocess.Popen([HARNESS, "--sweep", "--device", "ref", "-a", "seq=256", "--out", out],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as p:
             rows = os.path.join(out, "rows.jsonl")
             for _ in range(600):

@@ -321,7 +321,7 @@ static void rows_have_their_baselines(void **state)
         bool skips = c->config.skip != SCR_SKIP_NONE;
         bool fused = strcmp(c->config.kernel, "tile-skip") == 0;
 
-        scr_engine_run(e, i, 0.01, &row, &little);
+        scr_engine_run(e, i, 0.2, &row, &little);
         assert_string_equal(row.status, "ok");
         assert_true(row.t_median_ns > 0 && row.mem_peak_bytes > 0 && row.bytes > 0);
         assert_int_equal(isfinite(row.vs_no_skip), skips);

@@ -10,7 +10,7 @@
 /* Tiles that take this much longer than the best in one run are out of the final. */
 static const double HOPELESS = 1.6;
 
-static const double TUNE_LIMIT_S = 0.05; /* for each tile in the final */
+static const double TUNE_LIMIT_S = 0.05; /* for each tile in the final, at most */
 
 void scr_baselines_forget_data(struct scr_baselines *b)
 {
@@ -175,7 +175,8 @@ static int add_tile(void *user, const scr_config *config)
 
 /* The one of the tiles with the lowest median, sampled side by side. False: none could run. */
 static bool race(const struct scr_runner *r, const struct scr_case *c,
-                 const struct scr_sampler *sampler, const struct tiles *tiles, scr_config *best)
+                 const struct scr_sampler *sampler, double limit_s, const struct tiles *tiles,
+                 scr_config *best)
 {
     struct scr_sampler s = *sampler;
     scr_plan *plans[SCR_MAX_CONTESTANTS] = {NULL};
@@ -193,9 +194,9 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     }
     status = n > 0 ? SCR_OK : SCR_ERR_NOT_FOUND;
     if (status == SCR_OK && n > 1)
-        status = scr_sampler_start(&s, plans, n, TUNE_LIMIT_S);
+        status = scr_sampler_start(&s, plans, n, limit_s);
     if (status == SCR_OK && n > 1)
-        status = scr_contest_run(scr_sampler_take, &s, n, TUNE_LIMIT_S, &contest);
+        status = scr_contest_run(scr_sampler_take, &s, n, limit_s, &contest);
     for (size_t i = 0; i < n && status == SCR_OK && n > 1; i++) {
         status = scr_contest_describe(&contest, i, &stats);
         if (stats.median < best_ns) {
@@ -213,7 +214,7 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
 
 /* Runs every tile of masked-dense once, then races those that are not hopeless. */
 static bool tune(struct scr_baselines *b, const struct scr_runner *r, const struct scr_case *c,
-                 const struct scr_sampler *sampler, scr_config *best)
+                 const struct scr_sampler *sampler, double limit_s, scr_config *best)
 {
     scr_config partial = {.kernel = "masked-dense"};
     struct tiles all = {0}, final = {0};
@@ -235,13 +236,13 @@ static bool tune(struct scr_baselines *b, const struct scr_runner *r, const stru
             final.config[final.n++] = all.config[i];
     }
     beat(r, "race masked-dense");
-    return race(r, c, sampler, &final, best);
+    return race(r, c, sampler, fmin(limit_s, TUNE_LIMIT_S), &final, best);
 }
 
 /* The best masked-dense for the shape of c, tuned on first use. */
 static const struct scr_tuned *tuned_for(struct scr_baselines *b, const struct scr_runner *r,
                                          const struct scr_case *c,
-                                         const struct scr_sampler *sampler)
+                                         const struct scr_sampler *sampler, double limit_s)
 {
     char shape[1000];
     struct scr_tuned *grown, *t;
@@ -260,7 +261,7 @@ static const struct scr_tuned *tuned_for(struct scr_baselines *b, const struct s
     if (t->shape == NULL)
         return NULL;
     b->n_tuned++;
-    t->found = tune(b, r, c, sampler, &t->config);
+    t->found = tune(b, r, c, sampler, limit_s, &t->config);
     return t;
 }
 
@@ -333,7 +334,7 @@ void scr_rivals_find(struct scr_baselines *b, const struct scr_case_list *list,
     *out = (struct scr_rivals){.n = 1};
     if (strcmp(c->config.kernel, "masked-dense") == 0)
         return;
-    masked = tuned_for(b, r, c, sampler);
+    masked = tuned_for(b, r, c, sampler, limit_s);
     if (masked != NULL && masked->found)
         add_rival(b, r, c, limit_s, SCR_ROLE_MASKED, &masked->config, out);
     if (c->config.skip != SCR_SKIP_NONE)

@@ -92,7 +92,7 @@ static void write_devices(struct report *r)
     json_array_foreach(devices, i, d)
     {
         const json_t *peaks = json_object_get(json_object_get(r->run, "peaks"), text_of(d, "id"));
-        char name[80], line[500] = "";
+        char name[100], line[500] = "";
 
         snprintf(name, sizeof name, "Device %.60s", text_of(d, "id"));
         scr_append(line, sizeof line, "%s", text_of(d, "name"));
