@@ -42,20 +42,6 @@ static bool same_group(const struct scr_row *a, const struct scr_row *b, bool wh
            (whole_device || (strcmp(a->kernel, b->kernel) == 0 && strcmp(a->peer, b->peer) == 0));
 }
 
-static int by_value(const void *pa, const void *pb)
-{
-    double a = *(const double *)pa, b = *(const double *)pb;
-
-    return (a > b) - (a < b);
-}
-
-/* Sorts. */
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, by_value);
-    return n == 0 ? NAN : n % 2 == 1 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
 /* z that a standard normal number exceeds with chance p < 1/2. */
 static double normal_quantile(double p)
 {
@@ -213,7 +199,7 @@ static double group_median(const struct analysis *a, const struct scr_row *like,
         if (same_group(a->items[i].pair->rows.now, like, whole_device) && isfinite(x))
             a->scratch[(*n)++] = x;
     }
-    return median(a->scratch, *n);
+    return scr_median(a->scratch, *n);
 }
 
 /* From the distance of each item of a device from the median of its group. */
@@ -233,7 +219,7 @@ static void estimate_scatter(const struct analysis *a, struct scr_compared_devic
             distances[d->n_scatter++] = fabs(item->x - item->centre) * item->wider;
     }
     if (d->n_scatter > 0) {
-        square = SIGMA_OF_MEDIAN * median(distances, d->n_scatter);
+        square = SIGMA_OF_MEDIAN * scr_median(distances, d->n_scatter);
         tail = SIGMA_OF_TAIL * distances[(size_t)(0.85 * (double)d->n_scatter)];
         if (tail > HEAVY_TAIL * square)
             square = tail;

@@ -2,9 +2,7 @@
 #include "softmax_truth.h"
 
 #include "parallel.h"
-#include "philox.h"
 #include "ref/convert.h"
-#include "workload.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -60,9 +58,7 @@ static void choose_rows(struct scr_softmax_truth *t, uint64_t seed, uint64_t max
     }
     share = total > (double)max_pairs ? (double)max_pairs / total : 1;
     for (size_t i = 0; i < t->heads * t->blocks; i++) {
-        size_t block = i % t->blocks;
-        bool chosen = block == 0 || block == t->blocks - 1 ||
-                      scr_philox_uniform(seed, SCR_STREAM_SAMPLE, i) < share;
+        bool chosen = scr_truth_checks(seed, i, t->blocks, share);
 
         t->slot[i] = chosen ? t->slots++ : NOT_CHECKED;
     }
@@ -304,8 +300,8 @@ static void judge_head(void *user, size_t head)
 void scr_softmax_truth_judge(const struct scr_softmax_truth *t, const void *o, scr_dtype o_type,
                              struct scr_verdict *out)
 {
-    static const double tolerances[] = {[SCR_F32] = 1e-5, [SCR_F16] = 1e-3, [SCR_BF16] = 8e-3};
-    struct judgement j = {.t = t, .o = o, .o_type = o_type, .tol = tolerances[t->problem.dtype]};
+    struct judgement j = {
+        .t = t, .o = o, .o_type = o_type, .tol = scr_truth_tolerance(t->problem.dtype)};
     size_t worst = 0;
 
     *out = (struct scr_verdict){

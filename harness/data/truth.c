@@ -76,6 +76,14 @@ static double count_pairs(const struct scr_dataset *d, int b, int h)
     return sum;
 }
 
+bool scr_truth_checks(uint64_t seed, size_t i, size_t n_blocks, double share)
+{
+    size_t block = i % n_blocks;
+
+    return block == 0 || block == n_blocks - 1 ||
+           scr_philox_uniform(seed, SCR_STREAM_SAMPLE, i) < share;
+}
+
 /* Chooses the blocks of rows that are compared and gives each its place in o. */
 static void choose_rows(struct scr_truth *t, const struct scr_dataset *d, uint64_t max_pairs)
 {
@@ -87,9 +95,7 @@ static void choose_rows(struct scr_truth *t, const struct scr_dataset *d, uint64
                              (int)(head % (size_t)t->problem.heads_q));
     share = total > (double)max_pairs ? (double)max_pairs / total : 1;
     for (size_t i = 0; i < t->heads * t->row_blocks; i++) {
-        size_t block = i % t->row_blocks;
-        bool chosen = block == 0 || block == t->row_blocks - 1 ||
-                      scr_philox_uniform(d->spec.seed, SCR_STREAM_SAMPLE, i) < share;
+        bool chosen = scr_truth_checks(d->spec.seed, i, t->row_blocks, share);
 
         t->slot[i] = chosen ? t->slots++ : NOT_CHECKED;
     }
@@ -494,10 +500,14 @@ static bool worse(const struct head_verdict *a, const struct head_verdict *b)
     return a->rel_err / a->tol > b->rel_err / b->tol;
 }
 
+double scr_truth_tolerance(scr_dtype type)
+{
+    return type == SCR_F32 ? 1e-5 : type == SCR_F16 ? 1e-3 : 8e-3;
+}
+
 void scr_truth_judge(const struct scr_truth *t, const void *o, struct scr_verdict *out)
 {
-    static const double tolerances[] = {[SCR_F32] = 1e-5, [SCR_F16] = 1e-3, [SCR_BF16] = 8e-3};
-    struct judgement j = {.t = t, .o = o, .tol_base = tolerances[t->problem.dtype]};
+    struct judgement j = {.t = t, .o = o, .tol_base = scr_truth_tolerance(t->problem.dtype)};
     size_t worst = 0;
 
     *out = (struct scr_verdict){

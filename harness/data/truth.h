@@ -43,6 +43,13 @@ void scr_truth_densities(const struct scr_truth *t, int tile_q, int tile_k,
 void scr_truth_head_densities(const struct scr_truth *t, size_t head, int tile_q, int tile_k,
                               struct scr_densities *out);
 
+/* What |o - ref| / |ref| of a head may be, by storage type. */
+double scr_truth_tolerance(scr_dtype type);
+
+/* Whether a 16-row block is compared where a share of all is: the i-th of all heads, of which each
+ * has n_blocks. The first and the last of a head always are. */
+bool scr_truth_checks(uint64_t seed, size_t i, size_t n_blocks, double share);
+
 /*
  * Two measures decide. Of each (batch, head): |o - ref| / |ref| within the tolerance of the storage
  * type, which is widened where f32 rounding next to tau alone can exceed it. Of each checked row,

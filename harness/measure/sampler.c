@@ -15,27 +15,6 @@ static const double UNKNOWN_FLOOR_NS = 1e5; /* what a launch may cost where it w
 static const double CLOCK_EVERY_S = 0.01;
 static const double BEAT_EVERY_S = 1;
 
-static int ascending(const void *pa, const void *pb)
-{
-    double a = *(const double *)pa, b = *(const double *)pb;
-
-    return (a > b) - (a < b);
-}
-
-static double median(double *x, size_t n)
-{
-    size_t known = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!isnan(x[i]))
-            x[known++] = x[i];
-    }
-    if (known == 0)
-        return NAN;
-    qsort(x, known, sizeof *x, ascending);
-    return x[known / 2];
-}
-
 /* The data of the next run; whoever waits is told that there is one. */
 static scr_args next_args(struct scr_sampler *s)
 {
@@ -120,7 +99,7 @@ static int cross_check(struct scr_sampler *s, double first_ns)
                 return SCR_OK;
             }
         }
-        s->t_event_ns = status == SCR_OK ? median(events, (size_t)runs) : NAN;
+        s->t_event_ns = status == SCR_OK ? scr_median(events, (size_t)runs) : NAN;
         if (status == SCR_OK && agree(s, s->t_event_ns, s->t_wall_ns))
             return SCR_OK;
     }
@@ -212,8 +191,8 @@ void scr_sampler_report(struct scr_sampler *s, struct scr_row *row)
         scr_row_flag(row, "throttled");
     if (s->n_clock > 0) {
         row->n_throttled = (double)s->n_throttled;
-        row->clock_mhz = median(s->clock_mhz, s->n_clock);
-        row->temperature_c = median(s->temperature_c, s->n_clock);
-        row->power_w = median(s->power_w, s->n_clock);
+        row->clock_mhz = scr_median(s->clock_mhz, s->n_clock);
+        row->temperature_c = scr_median(s->temperature_c, s->n_clock);
+        row->power_w = scr_median(s->power_w, s->n_clock);
     }
 }

@@ -40,6 +40,20 @@ static double quantile(const double *sorted, size_t n, double q)
     return i + 1 < n ? sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
+double scr_median(double *x, size_t n)
+{
+    size_t known = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!isnan(x[i]))
+            x[known++] = x[i];
+    }
+    if (known == 0)
+        return NAN;
+    qsort(x, known, sizeof *x, ascending);
+    return quantile(x, known, 0.5);
+}
+
 /*
  * The largest l for which the interval from the l-th lowest to the l-th highest of n samples
  * (l = 0: the outermost) holds the median with probability >= 0.95: P(Bin(n, 1/2) <= l) <= 0.025.

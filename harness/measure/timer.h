@@ -27,6 +27,10 @@ struct scr_time_stats {
  */
 void scr_time_describe(double *samples, size_t n, struct scr_time_stats *out);
 
+/* Sorts what is a number among n values to the front; the median of those, NaN where there is none.
+ */
+double scr_median(double *x, size_t n);
+
 /* One sample in nanoseconds; SCR_OK or SCR_ERR_*. */
 typedef int (*scr_sample_fn)(void *user, double *ns);
 
