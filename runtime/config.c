@@ -296,6 +296,22 @@ int scr_config_resolve(const scr_device_info *info, const scr_problem *p, scr_co
     return status;
 }
 
+bool scr_config_same(const scr_config *a, const scr_config *b)
+{
+    if (strcmp(a->kernel, b->kernel) != 0 || strcmp(a->variant, b->variant) != 0 ||
+        a->skip != b->skip || a->n_params != b->n_params)
+        return false;
+    for (int i = 0; i < a->n_params; i++) {
+        const char *name = a->params[i].name;
+
+        /* Present in b: two different fallbacks would give two answers. */
+        if (scr_config_get(b, name, 0) != a->params[i].value ||
+            scr_config_get(b, name, 1) != a->params[i].value)
+            return false;
+    }
+    return true;
+}
+
 bool scr_list_has(const char *list, const char *name)
 {
     size_t n = strlen(name);

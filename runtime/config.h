@@ -35,6 +35,9 @@ struct scr_defines {
 void scr_config_defines(const scr_problem *p, const scr_config *c, unsigned flags,
                         struct scr_defines *out);
 
+/* Kernel, variant, skip and the parameters, by name, are the same. */
+bool scr_config_same(const scr_config *a, const scr_config *b);
+
 /* name is an item of a comma list; every name is in the list NULL. */
 bool scr_list_has(const char *list, const char *name);
 

@@ -2,9 +2,11 @@
 /* Contexts, devices and buffers: checks the arguments, then calls the backend. */
 #include "backend.h"
 
+#include "cache.h"
 #include "config.h"
 #include "program.h"
 #include "scr_features.h"
+#include "tables.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,8 +35,10 @@ struct scr_context {
     scr_log_fn log;
     void *log_user;
     struct loaded loaded[N_BACKENDS];
+    struct scr_cache *cache;
     scr_device_info **devices;
     size_t n_devices;
+    struct scr_tables *tables;
 };
 
 void scr_log(const scr_context *ctx, int level, const char *format, ...)
@@ -91,6 +95,7 @@ int scr_context_create(const scr_context_options *options, scr_context **out)
         return SCR_ERR_NO_MEMORY;
     ctx->log = options->log;
     ctx->log_user = options->log_user;
+    status = scr_cache_open(ctx, options->cache_dir, &ctx->cache);
     for (int i = 0; i < N_BACKENDS && status == SCR_OK; i++) {
         struct loaded *l = &ctx->loaded[i];
 
@@ -103,12 +108,19 @@ int scr_context_create(const scr_context_options *options, scr_context **out)
         if (l->note[0] != '\0')
             scr_log(ctx, SCR_LOG_INFO, "%s: %s", backends[i]->name, l->note);
     }
+    if (status == SCR_OK)
+        status = scr_tables_load(ctx, options->table, &ctx->tables);
     if (status != SCR_OK) {
         scr_context_destroy(&ctx);
         return status;
     }
     *out = ctx;
     return SCR_OK;
+}
+
+const struct scr_tables *scr_context_tables(const scr_context *ctx)
+{
+    return ctx->tables;
 }
 
 void scr_context_destroy(scr_context **pctx)
@@ -121,11 +133,18 @@ void scr_context_destroy(scr_context **pctx)
         if (ctx->loaded[i].loaded)
             backends[i]->unload(ctx->loaded[i].backend_ctx);
     }
+    scr_cache_close(&ctx->cache);
+    scr_tables_free(&ctx->tables);
     for (size_t i = 0; i < ctx->n_devices; i++)
         free(ctx->devices[i]);
     free(ctx->devices);
     free(ctx);
     *pctx = NULL;
+}
+
+const struct scr_cache *scr_context_cache(const scr_context *ctx)
+{
+    return ctx->cache;
 }
 
 size_t scr_context_device_count(const scr_context *ctx)
@@ -147,33 +166,107 @@ const char *scr_context_backend_note(const scr_context *ctx, const char *backend
     return "not built into this library";
 }
 
-int scr_device_open(scr_context *ctx, const char *id, scr_device **out)
+static const scr_device_info *find_info(const scr_context *ctx, const char *id)
 {
-    const scr_device_info *info = NULL;
-    scr_device *dev;
-    int status;
-
-    *out = NULL;
     for (size_t i = 0; i < ctx->n_devices; i++) {
         if (strcmp(ctx->devices[i]->id, id) == 0)
-            info = ctx->devices[i];
+            return ctx->devices[i];
     }
-    if (info == NULL)
-        return SCR_ERR_NOT_FOUND;
-    dev = calloc(1, sizeof *dev);
+    return NULL;
+}
+
+/* A device of a backend that has loaded something, or NULL. info may be NULL. */
+static scr_device *device_create(scr_context *ctx, const char *backend, const scr_device_info *info)
+{
+    scr_device *dev = calloc(1, sizeof *dev);
+
     if (dev == NULL)
-        return SCR_ERR_NO_MEMORY;
+        return NULL;
     dev->ctx = ctx;
     dev->info = info;
     for (int i = 0; i < N_BACKENDS; i++) {
-        if (strcmp(backends[i]->name, info->backend) == 0) {
+        if (strcmp(backends[i]->name, backend) == 0) {
             dev->backend = backends[i];
             dev->backend_ctx = ctx->loaded[i].backend_ctx;
         }
     }
+    pthread_mutex_init(&dev->mutex, NULL);
+    pthread_cond_init(&dev->built, NULL);
+    return dev;
+}
+
+static void device_free(scr_device *dev)
+{
+    if (dev->index != NULL)
+        free(dev->index->slots);
+    free(dev->index);
+    pthread_cond_destroy(&dev->built);
+    pthread_mutex_destroy(&dev->mutex);
+    free(dev);
+}
+
+int scr_device_open(scr_context *ctx, const char *id, scr_device **out)
+{
+    const scr_device_info *info = find_info(ctx, id);
+    scr_device *dev;
+    int status;
+
+    *out = NULL;
+    if (info == NULL)
+        return SCR_ERR_NOT_FOUND;
+    dev = device_create(ctx, info->backend, info);
+    if (dev == NULL)
+        return SCR_ERR_NO_MEMORY;
     status = dev->backend->open(dev);
     if (status != SCR_OK) {
-        free(dev);
+        device_free(dev);
+        return status;
+    }
+    *out = dev;
+    return SCR_OK;
+}
+
+/* id is the name of a backend that found its driver. */
+static bool names_backend(const scr_context *ctx, const char *id)
+{
+    for (int i = 0; i < N_BACKENDS; i++) {
+        if (strcmp(backends[i]->name, id) == 0)
+            return ctx->loaded[i].loaded && ctx->loaded[i].backend_ctx != NULL;
+    }
+    return false;
+}
+
+/* A device that the context does not list has an index of the tables for itself. */
+static int add_index(scr_device *dev)
+{
+    if (dev->info != &dev->attached)
+        return SCR_OK;
+    dev->index = calloc(1, sizeof *dev->index);
+    return dev->index != NULL
+               ? scr_device_index_make(scr_context_tables(dev->ctx), dev->info, dev->index)
+               : SCR_ERR_NO_MEMORY;
+}
+
+int scr_device_attach(scr_context *ctx, const char *id, const scr_native *native, scr_device **out)
+{
+    const scr_device_info *info = find_info(ctx, id);
+    scr_device *dev;
+    int status;
+
+    *out = NULL;
+    if (info == NULL && !names_backend(ctx, id))
+        return SCR_ERR_NOT_FOUND;
+    dev = device_create(ctx, info != NULL ? info->backend : id, info);
+    if (dev == NULL)
+        return SCR_ERR_NO_MEMORY;
+    status = dev->backend->attach != NULL ? dev->backend->attach(dev, native) : SCR_ERR_UNSUPPORTED;
+    if (status != SCR_OK) {
+        device_free(dev);
+        return status;
+    }
+    status = add_index(dev);
+    if (status != SCR_OK) {
+        scr_device_close(&dev);
         return status;
     }
     *out = dev;
@@ -186,7 +279,7 @@ void scr_device_close(scr_device **pdev)
         return;
     scr_programs_destroy(*pdev);
     (*pdev)->backend->close(*pdev);
-    free(*pdev);
+    device_free(*pdev);
     *pdev = NULL;
 }
 

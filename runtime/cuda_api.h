@@ -30,6 +30,10 @@ enum {
     SCR_CU_COMPUTEMODE_PROHIBITED = 2,
     SCR_CU_STREAM_NON_BLOCKING = 1,
     SCR_CU_EVENT_DEFAULT = 0,
+    SCR_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 0,
+    SCR_CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1,
+    SCR_CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES = 3,
+    SCR_CU_FUNC_ATTRIBUTE_NUM_REGS = 4,
     SCR_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
 
     SCR_CU_JIT_ERROR_LOG_BUFFER = 5,
@@ -53,6 +57,7 @@ enum {
     F(cuDevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2", (scr_cu_device dev))              \
     F(cuCtxPushCurrent, "cuCtxPushCurrent_v2", (scr_cu_context ctx))                               \
     F(cuCtxPopCurrent, "cuCtxPopCurrent_v2", (scr_cu_context * ctx))                               \
+    F(cuCtxGetDevice, "cuCtxGetDevice", (scr_cu_device * dev))                                     \
     F(cuStreamCreate, "cuStreamCreate", (scr_cu_stream * stream, unsigned flags))                  \
     F(cuStreamDestroy, "cuStreamDestroy_v2", (scr_cu_stream stream))                               \
     F(cuStreamSynchronize, "cuStreamSynchronize", (scr_cu_stream stream))                          \
@@ -75,6 +80,8 @@ enum {
     F(cuModuleUnload, "cuModuleUnload", (scr_cu_module module))                                    \
     F(cuModuleGetFunction, "cuModuleGetFunction",                                                  \
       (scr_cu_function * function, scr_cu_module module, const char *name))                        \
+    F(cuFuncGetAttribute, "cuFuncGetAttribute",                                                    \
+      (int *value, int attribute, scr_cu_function function))                                       \
     F(cuFuncSetAttribute, "cuFuncSetAttribute",                                                    \
       (scr_cu_function function, int attribute, int value))                                        \
     F(cuLaunchKernel, "cuLaunchKernel",                                                            \

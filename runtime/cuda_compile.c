@@ -75,7 +75,8 @@ static bool try_names(struct scr_nvrtc *nvrtc, const char *folder, char *why, si
 
 static bool search(struct scr_nvrtc *nvrtc, char *why, size_t why_size)
 {
-    const char *roots[] = {getenv("CUDA_HOME"), getenv("CUDA_PATH"), "/usr/local/cuda"};
+    const char *roots[] = {secure_getenv("CUDA_HOME"), secure_getenv("CUDA_PATH"),
+                           "/usr/local/cuda"};
     static const char *const folders[] = {"lib64", "lib"};
     char folder[PATH_MAX];
 
@@ -96,7 +97,7 @@ static bool search(struct scr_nvrtc *nvrtc, char *why, size_t why_size)
 
 int scr_nvrtc_load(struct scr_nvrtc **out, char *why, size_t why_size)
 {
-    const char *named = getenv("SCR_NVRTC");
+    const char *named = secure_getenv("SCR_NVRTC");
     struct scr_nvrtc *nvrtc = calloc(1, sizeof *nvrtc);
     bool found;
 

@@ -15,8 +15,8 @@ struct scr_nvrtc;
 
 /*
  * Finds NVRTC: the file that the environment variable SCR_NVRTC names, and no other; else
- * libnvrtc.so, .so.13 and .so.12 on the loader's path, then in lib64 and lib below $CUDA_HOME,
- * $CUDA_PATH and /usr/local/cuda.
+ * libnvrtc.so, .so.13, .so.12 and .so.11.2 on the loader's path, then in lib64 and lib below
+ * $CUDA_HOME, $CUDA_PATH and /usr/local/cuda.
  *
  * Returns SCR_OK, SCR_ERR_NOT_FOUND with one line in why, or SCR_ERR_NO_MEMORY.
  */
@@ -47,5 +47,19 @@ int scr_cuda_compile(const struct scr_nvrtc *nvrtc, const struct scr_kernel_decl
                      const char *const *defines, int sm, bool verbose,
                      struct scr_cuda_image *image);
 void scr_cuda_image_clear(struct scr_cuda_image *image);
+
+/*
+ * Compiles for one architecture into a folder of programs compiled ahead (runtime/cache.h), made if
+ * need be.
+ *
+ * arch      "sm_90", which NVRTC must know: what is kept is a cubin
+ * why       what was wrong: the compiler's log, cut to size, or one line
+ *
+ * Returns SCR_OK, SCR_ERR_COMPILE, SCR_ERR_UNSUPPORTED (NVRTC does not know arch), SCR_ERR_INVALID
+ * (arch is none; the folder cannot be written) or SCR_ERR_NO_MEMORY.
+ */
+int scr_cuda_compile_ahead(const struct scr_nvrtc *nvrtc, const struct scr_kernel_decl *decl,
+                           const char *const *defines, const char *arch, const char *folder,
+                           char *why, size_t why_size);
 
 #endif

@@ -13,9 +13,12 @@
     X(GetDeviceIDs)                                                                                \
     X(GetDeviceInfo)                                                                               \
     X(CreateContext)                                                                               \
+    X(RetainContext)                                                                               \
     X(ReleaseContext)                                                                              \
     X(CreateCommandQueue)                                                                          \
+    X(RetainCommandQueue)                                                                          \
     X(ReleaseCommandQueue)                                                                         \
+    X(GetCommandQueueInfo)                                                                         \
     X(CreateBuffer)                                                                                \
     X(ReleaseMemObject)                                                                            \
     X(EnqueueMigrateMemObjects)                                                                    \
@@ -24,6 +27,8 @@
     X(EnqueueFillBuffer)                                                                           \
     X(CreateProgramWithSource)                                                                     \
     X(BuildProgram)                                                                                \
+    X(CreateProgramWithBinary)                                                                     \
+    X(GetProgramInfo)                                                                              \
     X(GetProgramBuildInfo)                                                                         \
     X(ReleaseProgram)                                                                              \
     X(CreateKernel)                                                                                \
@@ -31,6 +36,7 @@
     X(GetKernelWorkGroupInfo)                                                                      \
     X(SetKernelArg)                                                                                \
     X(EnqueueNDRangeKernel)                                                                        \
+    X(EnqueueBarrierWithWaitList)                                                                  \
     X(WaitForEvents)                                                                               \
     X(GetEventProfilingInfo)                                                                       \
     X(ReleaseEvent)                                                                                \

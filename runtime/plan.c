@@ -72,6 +72,11 @@ int scr_plan_create(scr_device *dev, const scr_problem *p, const scr_config *c, 
         if (status != SCR_OK)
             goto fail;
     }
+    if (dev->backend->plan_create != NULL) {
+        status = dev->backend->plan_create(plan->program, &plan->run);
+        if (status != SCR_OK)
+            goto fail;
+    }
     plan->run.problem = &plan->problem;
     plan->run.config = &plan->config;
     plan->run.workspace = plan->workspace;
@@ -100,6 +105,8 @@ void scr_plan_destroy(scr_plan **pplan)
 
     if (plan == NULL)
         return;
+    if (plan->run.state != NULL)
+        plan->dev->backend->plan_destroy(plan->program, &plan->run);
     scr_buffer_destroy(&plan->workspace);
     scr_buffer_destroy(&plan->counters);
     free(plan);
@@ -140,23 +147,63 @@ static bool args_ok(const scr_plan *plan, const scr_args *a)
            (!p->has_kv_len || holds(plan, a->kv_len, 0, p->batch, 4));
 }
 
-int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns)
+static int run_on(scr_plan *plan, const scr_pointers *args, void *queue, double *ns)
 {
     struct scr_run run = plan->run;
     int status;
 
-    if (!args_ok(plan, args))
-        return SCR_ERR_INVALID;
     run.args = args;
-    if (plan->counters != NULL) {
-        status = scr_buffer_fill(plan->counters, 0, 0, scr_buffer_bytes(plan->counters));
-        if (status != SCR_OK)
-            return status;
-    }
+    run.queue = queue;
     status = plan->dev->backend->run(plan->program, &run, ns);
     plan->ran = status == SCR_OK;
     /* The plan was accepted, so what a driver refuses now is its own failure. */
     return status == SCR_ERR_UNSUPPORTED ? SCR_ERR_DEVICE : status;
+}
+
+int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns)
+{
+    scr_pointers pointers;
+
+    if (!args_ok(plan, args))
+        return SCR_ERR_INVALID;
+    pointers = (scr_pointers){
+        .q = scr_buffer_memory(args->q),
+        .k = scr_buffer_memory(args->k),
+        .v = scr_buffer_memory(args->v),
+        .r = scr_buffer_memory(args->r),
+        .w = scr_buffer_memory(args->w),
+        .kv_len = plan->problem.has_kv_len ? scr_buffer_memory(args->kv_len) : NULL,
+        .o = scr_buffer_memory(args->o),
+        .o_offset = args->o_offset,
+    };
+    return run_on(plan, &pointers, NULL, ns);
+}
+
+static bool aligned(const scr_plan *plan, const void *p)
+{
+    size_t alignment = plan->dev->backend->alignment;
+
+    return p != NULL && (alignment == 0 || (uintptr_t)p % alignment == 0);
+}
+
+int scr_plan_enqueue(scr_plan *plan, const scr_pointers *args, void *queue)
+{
+    scr_pointers pointers = *args;
+
+    if (!aligned(plan, args->q) || !aligned(plan, args->k) || !aligned(plan, args->v) ||
+        !aligned(plan, args->o) || args->o_offset % 16 != 0 || args->r == NULL || args->w == NULL ||
+        (plan->problem.has_kv_len && args->kv_len == NULL))
+        return SCR_ERR_INVALID;
+    if (!plan->problem.has_kv_len)
+        pointers.kv_len = NULL;
+    return run_on(plan, &pointers, queue, NULL);
+}
+
+void scr_plan_get_resources(const scr_plan *plan, scr_resources *out)
+{
+    memset(out, 0, sizeof *out);
+    if (plan->dev->backend->plan_get_resources != NULL)
+        plan->dev->backend->plan_get_resources(plan->program, &plan->run, out);
 }
 
 int scr_plan_counts(scr_plan *plan, scr_counts *counts)

@@ -35,8 +35,8 @@ struct scr_probe {
     struct scr_program *program; /* the device's */
     scr_problem problem;
     scr_config config;
-    scr_args args;
-    scr_buffer *results;
+    scr_buffer *q, *r, *results;
+    scr_pointers args;
     size_t work;
     bool ran;
     struct scr_run run;
@@ -96,12 +96,27 @@ static void set_repeats(scr_probe *probe, int32_t repeats)
     probe->run.shape = (struct scr_shape){.len_q = probe->problem.len_q, .len_k = repeats};
 }
 
+static void drop_program(scr_probe *probe)
+{
+    if (probe->run.state != NULL)
+        probe->dev->backend->plan_destroy(probe->program, &probe->run);
+    probe->run.state = NULL;
+    probe->program = NULL;
+}
+
+/* The program of the parameters in probe->config, doing one repeat. */
 static int set_program(scr_probe *probe)
 {
     struct scr_defines defines;
+    int status;
 
+    drop_program(probe);
+    set_repeats(probe, 1);
     scr_config_defines(&probe->problem, &probe->config, 0, &defines);
-    return scr_program_get(probe->dev, probe->decl, defines.list, &probe->program);
+    status = scr_program_get(probe->dev, probe->decl, defines.list, &probe->program);
+    if (status == SCR_OK && probe->dev->backend->plan_create != NULL)
+        status = probe->dev->backend->plan_create(probe->program, &probe->run);
+    return status;
 }
 
 static double now_ns(void)
@@ -154,12 +169,13 @@ static int lengthen(scr_probe *probe, double *rate)
 static int choose_sums(scr_probe *probe)
 {
     const struct scr_tunable *t = &probe->decl->tunables[0];
-    double best_rate = 0.0;
-    scr_probe best = *probe;
+    double best_rate = -1.0;
+    scr_config best = probe->config;
+    int32_t repeats = 1;
+    int status;
 
     for (int i = 0; i < (probe->decl->n_tunables != 0 ? t->n_values : 1); i++) {
         double rate;
-        int status;
 
         if (probe->decl->n_tunables != 0)
             scr_config_set(&probe->config, t->name, t->values[i]);
@@ -170,11 +186,14 @@ static int choose_sums(scr_probe *probe)
             return status;
         if (rate >= best_rate) {
             best_rate = rate;
-            best = *probe;
+            best = probe->config;
+            repeats = probe->problem.len_k;
         }
     }
-    *probe = best;
-    return SCR_OK;
+    probe->config = best;
+    status = set_program(probe);
+    set_repeats(probe, repeats);
+    return status;
 }
 
 static size_t least(size_t a, size_t b)
@@ -205,13 +224,13 @@ static int make_operands(scr_probe *probe)
         values[OPERANDS + i] = 1.0f / x;
     }
     scr_store_f32(stored, values, probe->problem.dtype, 2 * OPERANDS);
-    status = scr_buffer_create(probe->dev, bytes, &probe->args.q);
+    status = scr_buffer_create(probe->dev, bytes, &probe->q);
     if (status == SCR_OK)
-        status = scr_buffer_write(probe->args.q, 0, stored, bytes);
+        status = scr_buffer_write(probe->q, 0, stored, bytes);
     if (status == SCR_OK)
-        status = scr_buffer_create(probe->dev, STARTS * sizeof(float), &probe->args.r);
+        status = scr_buffer_create(probe->dev, STARTS * sizeof(float), &probe->r);
     if (status == SCR_OK)
-        status = scr_buffer_fill(probe->args.r, 0, 0, STARTS * sizeof(float));
+        status = scr_buffer_fill(probe->r, 0, 0, STARTS * sizeof(float));
     return status;
 }
 
@@ -255,23 +274,16 @@ static int make_bandwidth(scr_probe *probe)
 
     if (status != SCR_OK)
         return status;
-    set_repeats(probe, 1);
     repeats = bytes_to_read(probe->dev->info) / probe->work;
     set_repeats(probe, repeats > 1 ? (int32_t)repeats : 1);
-    status = scr_buffer_create(probe->dev, probe->work, &probe->args.q);
+    status = scr_buffer_create(probe->dev, probe->work, &probe->q);
     if (status == SCR_OK)
-        status = scr_buffer_fill(probe->args.q, 0, FILL_BYTE, probe->work);
+        status = scr_buffer_fill(probe->q, 0, FILL_BYTE, probe->work);
     if (status == SCR_OK)
         status = make_results(probe);
     if (status == SCR_OK)
         status = clear_results(probe);
     return status;
-}
-
-static int make_empty(scr_probe *probe)
-{
-    set_repeats(probe, 1);
-    return set_program(probe);
 }
 
 int scr_probe_create(scr_device *dev, scr_probe_kind kind, scr_dtype dtype, scr_probe **out)
@@ -300,7 +312,7 @@ int scr_probe_create(scr_device *dev, scr_probe_kind kind, scr_dtype dtype, scr_
     else if (kind == SCR_PROBE_BANDWIDTH)
         status = make_bandwidth(probe);
     else
-        status = make_empty(probe);
+        status = set_program(probe);
     if (status != SCR_OK) {
         scr_probe_destroy(&probe);
         return status;
@@ -315,8 +327,9 @@ void scr_probe_destroy(scr_probe **pprobe)
 
     if (probe == NULL)
         return;
-    scr_buffer_destroy(&probe->args.q);
-    scr_buffer_destroy(&probe->args.r);
+    drop_program(probe);
+    scr_buffer_destroy(&probe->q);
+    scr_buffer_destroy(&probe->r);
     scr_buffer_destroy(&probe->results);
     free(probe);
     *pprobe = NULL;
@@ -329,8 +342,11 @@ double scr_probe_work(const scr_probe *probe)
 
 int scr_probe_run(scr_probe *probe, double *ns)
 {
-    int status = probe->dev->backend->run(probe->program, &probe->run, ns);
+    int status;
 
+    probe->args =
+        (scr_pointers){.q = scr_buffer_memory(probe->q), .r = scr_buffer_memory(probe->r)};
+    status = probe->dev->backend->run(probe->program, &probe->run, ns);
     probe->ran = status == SCR_OK;
     return status == SCR_ERR_UNSUPPORTED ? SCR_ERR_DEVICE : status;
 }

@@ -13,9 +13,11 @@
 
 /*
  * Threads that wait for work between runs. A job is announced by a new `generation`; whoever takes
- * part draws indices from `next` until none is left.
+ * part draws indices from `next` until none is left. One caller at a time has the threads; another
+ * does its work alone, which on a machine that is busy anyway is as quick.
  */
 struct pool {
+    pthread_mutex_t caller; /* held by the one whose job it is */
     pthread_mutex_t mutex;
     pthread_cond_t work, done;
     pthread_t *threads;
@@ -65,6 +67,11 @@ static void pool_for(void *arg, size_t n, void (*body)(void *user, size_t i), vo
 {
     struct pool *pool = arg;
 
+    if (pthread_mutex_trylock(&pool->caller) != 0) {
+        for (size_t i = 0; i < n; i++)
+            body(user, i);
+        return;
+    }
     pthread_mutex_lock(&pool->mutex);
     pool->n = n;
     pool->next = 0;
@@ -79,6 +86,7 @@ static void pool_for(void *arg, size_t n, void (*body)(void *user, size_t i), vo
     while (pool->busy > 0)
         pthread_cond_wait(&pool->done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
+    pthread_mutex_unlock(&pool->caller);
 }
 
 static void pool_destroy(struct pool *pool)
@@ -94,6 +102,7 @@ static void pool_destroy(struct pool *pool)
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->mutex);
+    pthread_mutex_destroy(&pool->caller);
     free(pool->threads);
     free(pool);
 }
@@ -105,6 +114,7 @@ static struct pool *pool_create(int threads)
 
     if (pool == NULL)
         return NULL;
+    pthread_mutex_init(&pool->caller, NULL);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -302,16 +312,6 @@ static void ref_program_destroy(struct scr_program *prog)
     (void)prog;
 }
 
-static void *memory_of(const scr_buffer *buf)
-{
-    return buf != NULL ? buf->impl : NULL;
-}
-
-static void *output_of(const scr_args *args)
-{
-    return args->o != NULL ? (char *)args->o->impl + args->o_offset : NULL;
-}
-
 static double now_ns(void)
 {
     struct timespec t;
@@ -322,24 +322,28 @@ static double now_ns(void)
 
 static int ref_run(struct scr_program *prog, const struct scr_run *run, double *ns)
 {
+    const scr_pointers *args = run->args;
     struct scr_host_call call = {
         .problem = run->problem,
         .config = run->config,
-        .q = memory_of(run->args->q),
-        .k = memory_of(run->args->k),
-        .v = memory_of(run->args->v),
-        .r = memory_of(run->args->r),
-        .w = memory_of(run->args->w),
-        .kv_len = run->problem->has_kv_len ? memory_of(run->args->kv_len) : NULL,
-        .o = output_of(run->args),
-        .workspace = memory_of(run->workspace),
-        .counters = memory_of(run->counters),
+        .q = args->q,
+        .k = args->k,
+        .v = args->v,
+        .r = args->r,
+        .w = args->w,
+        .kv_len = args->kv_len,
+        .o = args->o != NULL ? (char *)args->o + args->o_offset : NULL,
+        .workspace = scr_buffer_memory(run->workspace),
+        .counters = scr_buffer_memory(run->counters),
         .live_root = run->fault_skip ? 0.25f : 0.0f,
         .parallel_for = pool_for,
         .pool = prog->dev->impl,
     };
-    double start = now_ns();
+    double start;
 
+    if (run->counters != NULL)
+        memset(run->counters->impl, 0, run->counters->bytes);
+    start = now_ns();
     prog->decl->host(&call);
     if (ns != NULL)
         *ns = now_ns() - start;

@@ -13,7 +13,7 @@ SCR_BEGIN_DECLS
 
 /** Holds the backends that could be loaded and the devices that they found. */
 typedef struct scr_context scr_context;
-/** One opened device with one in-order queue. Use from one thread at a time. */
+/** One opened device with one in-order queue. Threads may share it. */
 typedef struct scr_device scr_device;
 /** A piece of the device's memory. Belongs to its device and must be destroyed before it. */
 typedef struct scr_buffer scr_buffer;
@@ -45,6 +45,18 @@ typedef struct scr_context_options {
     scr_log_fn log;       /**< receives messages; NULL drops them */
     void *log_user;       /**< passed to log */
     const char *backends; /**< comma list of backends to load ("ref,opencl"); NULL means all */
+    /**
+     * The only lookup table: a file; "" for none. NULL: the tables that screening/tuning.h lists.
+     * A file that cannot be read, or lines of it, cost themselves and a warning in the log.
+     */
+    const char *table;
+    /**
+     * Folder of the compile cache, made when it is first written to; "" for none. NULL:
+     * $SCR_CACHE_DIR (empty: none), $XDG_CACHE_HOME/screening, ~/.cache/screening, whichever is
+     * set first. A folder that every user may write to is not used. PoCL keeps compiled kernels
+     * itself: its own are kept here only where the folder is given.
+     */
+    const char *cache_dir;
 } scr_context_options;
 
 /**
@@ -64,7 +76,10 @@ SCR_API size_t scr_context_device_count(const scr_context *ctx);
 /** Description of device i, or NULL if i is out of range. Lives as long as the context. */
 SCR_API const scr_device_info *scr_context_device_info(const scr_context *ctx, size_t i);
 
-/** Why a backend has no device ("libcuda.so.1 not found"), or "". Lives with the context. */
+/**
+ * Why a backend has no device ("libcuda.so.1 not found"), or what those that it has lack ("only
+ * kernels compiled ahead: ..."), or "". Lives with the context.
+ */
 SCR_API const char *scr_context_backend_note(const scr_context *ctx, const char *backend);
 
 /**
@@ -75,7 +90,29 @@ SCR_API const char *scr_context_backend_note(const scr_context *ctx, const char 
 SCR_API int scr_device_open(scr_context *ctx, const char *id, scr_device **out);
 SCR_API void scr_device_close(scr_device **dev);
 
-/** The description of an open device. Lives as long as the context. */
+/** A program's own objects of a device. Members that do not apply are NULL. */
+typedef struct scr_native {
+    /** OpenCL: cl_context, NULL for the queue's; CUDA: CUcontext, NULL for the primary one */
+    void *context;
+    void *device; /**< OpenCL: cl_device_id of that context, NULL for the queue's; CUDA: not used */
+    /** cl_command_queue (in order), CUstream: takes the device's work; NULL: a new one */
+    void *queue;
+} scr_native;
+
+/**
+ * Opens a device in the caller's own context and queue, so that it takes the caller's pointers or
+ * cl_mem (scr_plan_enqueue). CUDA: scr_device_open does, too, for all who use the primary context,
+ * as the CUDA runtime and PyTorch do. The caller's objects must outlive the device.
+ *
+ * @param id  CUDA: "cuda:N", of the context's GPU; OpenCL: "opencl:P.D" or, where it is not known,
+ *            "opencl", which takes devices that the context does not list, too
+ * @return as scr_device_open; SCR_ERR_INVALID where the objects do not belong together;
+ *         SCR_ERR_UNSUPPORTED for ref
+ */
+SCR_API int scr_device_attach(scr_context *ctx, const char *id, const scr_native *native,
+                              scr_device **out);
+
+/** The description of an open device. Lives as long as the device (a listed one's: the context). */
 SCR_API const scr_device_info *scr_device_get_info(const scr_device *dev);
 
 /** Waits until everything enqueued on the device has finished. SCR_OK or SCR_ERR_DEVICE. */

@@ -126,10 +126,51 @@ SCR_API size_t scr_config_workspace_bytes(const scr_device_info *info, const scr
  * @param args  buffers on the plan's device, of the sizes that the problem implies
  * @param ns    NULL: enqueue and return. Else: wait, and receive the device's own time from the
  *              start of the first to the end of the last kernel, in nanoseconds; negative if the
- *              device could not tell: -1 where it has no time, less where its clock ran backwards
+ *              device could not tell: -1 where it has no time, less where its clock ran backwards.
+ *              OpenCL makes events for it: without it a run allocates nothing, as scr_plan_enqueue
  * @return SCR_OK, SCR_ERR_INVALID, SCR_ERR_DEVICE, SCR_ERR_NO_MEMORY (drivers may allocate late)
  */
 SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);
+
+/** The same as struct scr_args for memory that the caller has: what the device calls a pointer. */
+typedef struct scr_pointers {
+    /**
+     * CUDA: CUdeviceptr, those of q, k, v and o multiples of 16; OpenCL: cl_mem; ref: host memory,
+     * aligned for its elements. Shapes in scr_problem.
+     */
+    const void *q, *k, *v, *r, *w, *kv_len;
+    void *o;
+    size_t o_offset; /**< as in struct scr_args */
+} scr_pointers;
+
+/**
+ * Enqueues one run on the caller's memory and queue and returns; ref: when it is done. Sizes cannot
+ * be checked here: memory that is too small is undefined behaviour. Allocates nothing, does no I/O
+ * and takes no lock (but that of ref's threads; drivers do as they like). A counting plan
+ * (SCR_PLAN_COUNT) waits on a queue that is not the device's.
+ *
+ * @param args   memory of the plan's device
+ * @param queue  CUstream or cl_command_queue of the device's context; NULL: the device's own.
+ *               CUDA's default stream is CU_STREAM_LEGACY or CU_STREAM_PER_THREAD here. An OpenCL
+ *               queue that is out of order gets a barrier before and after. Runs of one plan on
+ *               several queues must not overlap where the plan has a workspace; all must have ended
+ *               when it is destroyed
+ * @return SCR_OK, SCR_ERR_INVALID (a pointer is missing or not aligned), SCR_ERR_DEVICE,
+ *         SCR_ERR_NO_MEMORY
+ */
+SCR_API int scr_plan_enqueue(scr_plan *plan, const scr_pointers *args, void *queue);
+
+/** What a compiled kernel takes of the device; over its steps, the largest. */
+typedef struct scr_resources {
+    int32_t registers;   /**< a thread; 0: unknown */
+    int32_t spill_bytes; /**< a thread, of private memory outside registers; 0: none or unknown */
+    int32_t group_size;  /**< work-items of a work-group as launched */
+    int32_t max_group;   /**< that the kernel could have, the least over its steps; 0: unknown */
+    size_t local_bytes;  /**< a work-group, of local (shared) memory */
+} scr_resources;
+
+/** Fills in what is known of a plan. */
+SCR_API void scr_plan_get_resources(const scr_plan *plan, scr_resources *out);
 
 /**
  * What the last run of a counting plan executed; waits for it.

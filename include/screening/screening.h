@@ -7,6 +7,9 @@
  *   - functions that can fail return SCR_OK (0) or a negative SCR_ERR_*; details (the driver's own
  *     code, a build log) go to the log callback of the context;
  *   - nothing exits, aborts, prints or keeps global state;
+ *   - a context, its tables and its devices may be used by any number of threads at once, and so
+ * may different plans and buffers of one device; one plan or buffer is used by one thread at a
+ * time;
  *   - scr_x_destroy(&p) accepts a pointer to NULL and leaves p NULL.
  */
 #ifndef SCREENING_SCREENING_H
@@ -17,6 +20,7 @@
 #include <screening/plan.h>
 #include <screening/probe.h>
 #include <screening/problem.h>
+#include <screening/tuning.h>
 #include <screening/version.h>
 
 #endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans and their runs. */
+#include "cuda_backend.h"
+#include "program.h"
+
+#include <stdlib.h>
+
+/* struct scr_run's state. */
+struct cuda_plan {
+    scr_cu_event start, end;
+};
+
+static int function_number(const scr_device *dev, scr_cu_function function, int what)
+{
+    int value = 0;
+
+    return CHECK(dev, cuFuncGetAttribute, &value, what, function) == SCR_OK ? value : 0;
+}
+
+/* Bytes of shared memory of a block: the kernel's own and those of the launch. */
+static size_t shared_bytes(const scr_device *dev, const struct module *m,
+                           const struct scr_launch *l)
+{
+    int own = function_number(dev, m->functions[l->step], SCR_CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
+
+    return (size_t)own + l->local_bytes;
+}
+
+/* The most threads that a block of a launch's kernel can have. */
+static int max_group(const scr_device *dev, const struct module *m, const struct scr_launch *l)
+{
+    return function_number(dev, m->functions[l->step], SCR_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+}
+
+static int check_launches(const struct scr_program *prog, const struct scr_run *run)
+{
+    const scr_device *dev = prog->dev;
+    const struct module *m = prog->impl;
+    int status = SCR_OK;
+
+    for (int i = 0; i < run->n_launches && status == SCR_OK; i++) {
+        const struct scr_launch *l = &run->launches[i];
+
+        status = scr_launch_check(prog, l, max_group(dev, m, l), shared_bytes(dev, m, l));
+    }
+    return status;
+}
+
+/* Asks for the dynamic shared memory of each launch, so that launching need not. */
+static int raise_shared_limits(struct scr_program *prog, const struct scr_run *run)
+{
+    scr_device *dev = prog->dev;
+    struct module *m = prog->impl;
+    int status = SCR_OK;
+
+    pthread_mutex_lock(&dev->mutex);
+    for (int i = 0; status == SCR_OK && i < run->n_launches; i++) {
+        const struct scr_launch *l = &run->launches[i];
+
+        /* Only ever more: another plan of this program may need what it has asked for. */
+        if (l->local_bytes <= m->shared_limit[l->step])
+            continue;
+        status = CHECK(dev, cuFuncSetAttribute, m->functions[l->step],
+                       SCR_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)l->local_bytes);
+        if (status == SCR_OK)
+            m->shared_limit[l->step] = l->local_bytes;
+    }
+    pthread_mutex_unlock(&dev->mutex);
+    return status;
+}
+
+/* The context is current. */
+static void destroy_events(scr_device *dev, struct cuda_plan *plan)
+{
+    if (plan->start != NULL)
+        CHECK(dev, cuEventDestroy, plan->start);
+    if (plan->end != NULL)
+        CHECK(dev, cuEventDestroy, plan->end);
+}
+
+int scr_cuda_plan_create(struct scr_program *prog, struct scr_run *run)
+{
+    scr_device *dev = prog->dev;
+    struct cuda_plan *plan = calloc(1, sizeof *plan);
+    int status;
+
+    if (plan == NULL)
+        return SCR_ERR_NO_MEMORY;
+    status = scr_cuda_enter(dev);
+    if (status != SCR_OK)
+        goto fail;
+    status = check_launches(prog, run);
+    if (status == SCR_OK)
+        status = raise_shared_limits(prog, run);
+    if (status == SCR_OK)
+        status = CHECK(dev, cuEventCreate, &plan->start, SCR_CU_EVENT_DEFAULT);
+    if (status == SCR_OK)
+        status = CHECK(dev, cuEventCreate, &plan->end, SCR_CU_EVENT_DEFAULT);
+    if (status != SCR_OK)
+        destroy_events(dev, plan);
+    scr_cuda_leave(dev);
+    if (status != SCR_OK)
+        goto fail;
+    run->state = plan;
+    return SCR_OK;
+fail:
+    free(plan);
+    return status;
+}
+
+void scr_cuda_plan_destroy(struct scr_program *prog, struct scr_run *run)
+{
+    if (scr_cuda_enter(prog->dev) == SCR_OK) {
+        destroy_events(prog->dev, run->state);
+        scr_cuda_leave(prog->dev);
+    }
+    free(run->state);
+    run->state = NULL;
+}
+
+void scr_cuda_plan_get_resources(struct scr_program *prog, const struct scr_run *run,
+                                 scr_resources *out)
+{
+    const scr_device *dev = prog->dev;
+    const struct module *m = prog->impl;
+
+    if (scr_cuda_enter(dev) != SCR_OK)
+        return;
+    for (int i = 0; i < run->n_launches; i++) {
+        const struct scr_launch *l = &run->launches[i];
+        scr_cu_function f = m->functions[l->step];
+
+        scr_resources_add(out, function_number(dev, f, SCR_CU_FUNC_ATTRIBUTE_NUM_REGS),
+                          function_number(dev, f, SCR_CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES), l,
+                          max_group(dev, m, l), shared_bytes(dev, m, l));
+    }
+    scr_cuda_leave(dev);
+}
+
+static int launch(scr_device *dev, const struct module *m, const struct scr_launch *l,
+                  scr_cu_stream stream, void **parameters)
+{
+    return CHECK(dev, cuLaunchKernel, m->functions[l->step], (unsigned)l->groups[0],
+                 (unsigned)l->groups[1], (unsigned)l->groups[2], (unsigned)l->group[0],
+                 (unsigned)l->group[1], (unsigned)l->group[2], (unsigned)l->local_bytes, stream,
+                 parameters, NULL);
+}
+
+static scr_cu_pointer address_of(const void *p)
+{
+    return (scr_cu_pointer)(uintptr_t)p;
+}
+
+/* Zeroes the counters and enqueues the steps; the context is current. */
+static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_cu_stream stream)
+{
+    scr_device *dev = prog->dev;
+    const scr_pointers *args = run->args;
+    scr_cu_pointer q = address_of(args->q), k = address_of(args->k), v = address_of(args->v);
+    scr_cu_pointer r = address_of(args->r), w = address_of(args->w);
+    scr_cu_pointer kv_len = address_of(args->kv_len);
+    scr_cu_pointer o = address_of(args->o) + args->o_offset;
+    scr_cu_pointer workspace = address_of(scr_buffer_memory(run->workspace));
+    scr_cu_pointer counters = address_of(scr_buffer_memory(run->counters));
+    struct scr_shape shape = run->shape;
+    void *parameters[] = {&q, &k, &v, &r, &w, &kv_len, &o, &workspace, &counters, &shape};
+    int status = SCR_OK;
+
+    if (run->counters != NULL)
+        status = CHECK(dev, cuMemsetD8Async, counters, 0, run->counters->bytes, stream);
+    for (int i = 0; status == SCR_OK && i < run->n_launches; i++)
+        status = launch(dev, prog->impl, &run->launches[i], stream, parameters);
+    return status;
+}
+
+int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns)
+{
+    scr_device *dev = prog->dev;
+    const struct gpu *gpu = dev->impl;
+    const struct cuda_plan *plan = run->state;
+    scr_cu_stream stream = run->queue != NULL ? run->queue : gpu->stream;
+    float milliseconds = 0.0f;
+    int status = scr_cuda_enter(dev);
+
+    if (status != SCR_OK)
+        return status;
+    if (ns != NULL)
+        status = CHECK(dev, cuEventRecord, plan->start, stream);
+    if (status == SCR_OK)
+        status = enqueue_all(prog, run, stream);
+    if (status == SCR_OK && run->counters != NULL && stream != gpu->stream)
+        status = CHECK(dev, cuStreamSynchronize, stream);
+    if (ns != NULL && status == SCR_OK) {
+        status = CHECK(dev, cuEventRecord, plan->end, stream);
+        if (status == SCR_OK)
+            status = CHECK(dev, cuEventSynchronize, plan->end);
+        if (status == SCR_OK)
+            status = CHECK(dev, cuEventElapsedTime, &milliseconds, plan->start, plan->end);
+        if (status == SCR_OK)
+            *ns = (double)milliseconds * 1e6;
+    }
+    scr_cuda_leave(dev);
+    return status;
+}
