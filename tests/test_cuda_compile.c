@@ -6,6 +6,7 @@
  * the three architectures in turn, and some combinations of tunables at (64, 64). With --all: all
  * of them on all three, with every type of output and with counting. The lines say how many of how
  * many. The default configuration must not spill registers at (16, 64), (64, 64) and (128, 128).
+ * Every value of every tunable compiles, too; those of SPLIT_K and UNROLL must not spill either.
  * Every probe compiles too, without spills, and so does the tile-skip that skips too much.
  *
  * Exit status 77 where NVRTC is not found.
@@ -180,6 +181,39 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
     return SCR_OK;
 }
 
+/*
+ * Each value of each tunable, the others at or near their defaults, on one of the architectures in
+ * turn. With the split of the keys and with other unrolling nothing spills where the default does
+ * not.
+ */
+static int add_values(struct jobs *jobs, const struct scr_kernel_decl *d)
+{
+    const bool mma = strcmp(d->variant, "mma") == 0;
+    int n = 0;
+
+    for (int t = 0; t < d->n_tunables; t++) {
+        const struct scr_tunable *tunable = &d->tunables[t];
+
+        for (int i = 0; i < tunable->n_values; i++, n++) {
+            struct job job = {.decl = d, .sm = sms[n % 3]};
+            scr_device_info info = device_of(job.sm);
+
+            if (tunable->values[i] == tunable->value_default)
+                continue;
+            job.problem = problem_of((scr_dtype)(mma ? 1 + n % 2 : n % 3), 64, 64);
+            job.config = config_of(d, strcmp(d->kernel, "tile-skip") == 0 ? n % 3 : 0);
+            job.no_spills =
+                strcmp(tunable->name, "SPLIT_K") == 0 || strcmp(tunable->name, "UNROLL") == 0;
+            scr_config_set(&job.config, tunable->name, tunable->values[i]);
+            if (scr_config_resolve(&info, &job.problem, &job.config, NULL, 0) != SCR_OK)
+                continue;
+            if (add(jobs, &job) != SCR_OK)
+                return SCR_ERR_NO_MEMORY;
+        }
+    }
+    return SCR_OK;
+}
+
 /* Every value of a probe's tunable, every architecture and type it is for. */
 static int add_probe(struct jobs *jobs, const struct scr_kernel_decl *d)
 {
@@ -221,7 +255,7 @@ static int add_faults(struct jobs *jobs, const struct scr_kernel_decl *d)
  * covers every value of every axis. */
 static void thin(struct jobs *jobs, size_t keep)
 {
-    static const size_t steps[] = {1, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 127};
+    static const size_t steps[] = {1, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 127, 211, 331, 503};
     size_t step = steps[sizeof steps / sizeof steps[0] - 1];
     size_t kept = 0;
 
@@ -339,6 +373,9 @@ static int compile_extras(struct run *run)
         if (strcmp(scr_kernel_decls[i].backend, "cuda") == 0 &&
             strcmp(scr_kernel_decls[i].kernel, "tile-skip") == 0)
             status = compile_extra(run, &scr_kernel_decls[i], "with the fault", add_faults);
+        if (status == SCR_OK && strcmp(scr_kernel_decls[i].backend, "cuda") == 0 &&
+            scr_kernel_decls[i].n_tunables != 0)
+            status = compile_extra(run, &scr_kernel_decls[i], "with one value changed", add_values);
     }
     return status;
 }

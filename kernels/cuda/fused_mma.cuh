@@ -16,6 +16,8 @@
  * f16 weights are scaled by a power of two on the way, so that small ones stay clear of f16's
  * subnormals and large ones of its end (make_relevance).
  *
+ * With SPLIT_K > 1 a block takes only its part of the tiles, and split.cuh has the rest.
+ *
  * @when DTYPE != F32 && SM >= 80
  * @tunable TILE_Q = 64 : 16 32 64 128 -- query rows a block
  * @tunable TILE_K = 64 : 16 32 64 128 -- keys a tile
@@ -24,11 +26,11 @@
  * @tunable PREFETCH_V = 1 : 0 1 -- load values with the keys (1) or once they are needed (0)
  * @require TILE_Q % (WARPS * 16) == 0 && TILE_Q <= WARPS * 32
  * @require TILE_Q / (WARPS * 16) * (DK / 4 + DV / 2 + TILE_K / 4) <= 152
- * @groups ceil_div(LEN_Q, TILE_Q), HEADS_Q, BATCH
+ * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
  * @group WARPS * 32
  * @local TILE_K * (2 * STAGES * (DK + 8) + 2 * (PREFETCH_V ? STAGES : 1) * (DV + 8) + 8) + 32
  */
-#include "common.cuh"
+#include "split.cuh"
 
 #define THREADS (WARPS * 32)
 #define ROWS    (TILE_Q / WARPS) /* rows a warp */
@@ -259,6 +261,29 @@ __device__ __forceinline__ void add_values(float (&o)[BLOCKS][DV / 8][4],
     }
 }
 
+/* Writes the warp's rows of a part of h. */
+__device__ __forceinline__ void store_part(float *h, const float (&acc)[BLOCKS][DV / 8][4],
+                                           int row0, int len_q, float unscale)
+{
+    const int lane = threadIdx.x % 32;
+
+#pragma unroll
+    for (int m = 0; m < BLOCKS; m++) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int row = row0 + m * 16 + half * 8 + lane / 4;
+            float *dst = h + (long long)row * DV + lane % 4 * 2;
+
+            if (row >= len_q)
+                continue;
+#pragma unroll
+            for (int n = 0; n < DV / 8; n++)
+                *(float2 *)(dst + n * 8) =
+                    make_float2(acc[m][n][half * 2] * unscale, acc[m][n][half * 2 + 1] * unscale);
+        }
+    }
+}
+
 /* Writes the warp's rows of o. */
 __device__ __forceinline__ void store_rows(output *o, const float (&acc)[BLOCKS][DV / 8][4],
                                            int row0, int len_q, float unscale, bool tanh_norm)
@@ -321,7 +346,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     const long long head_kv = (long long)b * shape.heads_kv + h / (shape.heads_q / shape.heads_kv);
     const bool causal = shape.flags & SCR_SHAPE_CAUSAL;
     /* The longest rows of a causal mask come last: start with them. */
-    const int row0 = (causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x) * TILE_Q;
+    const unsigned block = causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+    const int row0 = block / SPLIT_K * TILE_Q;
     const int row_end = min(row0 + TILE_Q, shape.len_q);
     const int warp_row0 = row0 + warp * ROWS;
     const window win = make_window(w[h], shape.flags, key_count(shape, kv_len, b));
@@ -337,6 +363,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     o += head * shape.len_q * DV;
     key_tiles(win, shape.flags, MASKED_DENSE, shape.q_pos0 + row0, shape.q_pos0 + row_end - 1,
               TILE_K, &first, &end);
+    take_part(block % SPLIT_K, &first, &end);
 
     /* One group of copies a tile and tensor, empty past the end, so that they can be counted. */
 #pragma unroll
@@ -414,7 +441,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             count_slices += __popc(mine_alive);
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
-    store_rows(o, acc, warp_row0, shape.len_q, rel.unscale, shape.flags & SCR_SHAPE_TANH_NORM);
+    if (SPLIT_K > 1)
+        store_part(workspace + part_at(shape, block % SPLIT_K, head), acc, warp_row0, shape.len_q,
+                   rel.unscale);
+    else
+        store_rows(o, acc, warp_row0, shape.len_q, rel.unscale, shape.flags & SCR_SHAPE_TANH_NORM);
 
 #if SCR_COUNT
     unsigned *count = counters + head * SCR_COUNTERS;

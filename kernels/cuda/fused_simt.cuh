@@ -13,17 +13,20 @@
  * skip = tile asks the block whether any pair of the tile has x > 0, skip = slice asks it about
  * each 16 keys. What is skipped would have added products with weight 0.
  *
+ * With SPLIT_K > 1 a block takes only its part of the tiles, and split.cuh has the rest.
+ *
  * @tunable TILE_Q = 64 : 16 32 64 128 -- query rows a block
  * @tunable TILE_K = 64 : 16 32 64 128 -- keys a tile
  * @tunable THREADS_X = 16 : 8 16 32 -- threads along the keys and the columns of o
  * @tunable THREADS_Y = 16 : 4 8 16 -- threads along the rows
+ * @tunable UNROLL = 2 : 1 2 4 -- steps of four dims of q k^T at a time
  * @require TILE_K % THREADS_X == 0 && DV % THREADS_X == 0
  * @require TILE_Q / THREADS_Y <= 8 && TILE_Q / THREADS_Y * (TILE_K + DV) / THREADS_X <= 64
- * @groups ceil_div(LEN_Q, TILE_Q), HEADS_Q, BATCH
+ * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
  * @group THREADS_X * THREADS_Y
  * @local 4 * (TILE_Q * (DK + TILE_K + 8) + TILE_K * max(DK + 4, DV) + 16)
  */
-#include "common.cuh"
+#include "split.cuh"
 
 #define THREADS (THREADS_X * THREADS_Y)
 #define ROWS    (TILE_Q / THREADS_Y)
@@ -68,7 +71,7 @@ __device__ __forceinline__ void load_tile(float *dst, const storage *src, int ro
 __device__ __forceinline__ void multiply_keys(float (&s)[ROWS][KEYS], const tile_memory &memory,
                                               int tx, int ty)
 {
-#pragma unroll 2
+#pragma unroll UNROLL
     for (int d = 0; d < DK; d += 4) {
         float4 a[ROWS];
 
@@ -120,6 +123,51 @@ __device__ __forceinline__ void add_values(float (&o)[ROWS][COLUMNS], const tile
     }
 }
 
+/* Writes the thread's rows, row0 + i THREADS_Y, and columns of a part of h. */
+__device__ __forceinline__ void store_part(float *h, const float (&acc)[ROWS][COLUMNS], int row0,
+                                           int tx, int len_q)
+{
+#pragma unroll
+    for (int i = 0; i < ROWS; i++) {
+        const int row = row0 + i * THREADS_Y;
+
+        if (row < len_q) {
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++)
+                h[(long long)row * DV + tx + n * THREADS_X] = acc[i][n];
+        }
+    }
+}
+
+/* The same of o. */
+__device__ __forceinline__ void store_rows(output *o, const float (&acc)[ROWS][COLUMNS], int row0,
+                                           int tx, int len_q, bool tanh_norm)
+{
+#pragma unroll
+    for (int i = 0; i < ROWS; i++) {
+        const int row = row0 + i * THREADS_Y;
+        float factor = 1.0f;
+
+        if (tanh_norm) {
+            float n2 = 0.0f;
+
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++)
+                n2 = fmaf(acc[i][n], acc[i][n], n2);
+#pragma unroll
+            for (int lane = THREADS_X / 2; lane > 0; lane /= 2)
+                n2 += __shfl_xor_sync(FULL_WARP, n2, lane);
+            factor = norm_factor(n2);
+        }
+        if (row < len_q) {
+#pragma unroll
+            for (int n = 0; n < COLUMNS; n++)
+                o[(long long)row * DV + tx + n * THREADS_X] =
+                    to_output(__fadd_rn(__fmul_rn(acc[i][n], factor), 0.0f));
+        }
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     ENTRY(const storage *__restrict__ q, const storage *__restrict__ k,
           const storage *__restrict__ v, const float *__restrict__ r, const float *__restrict__ w,
@@ -136,7 +184,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     const long long head_kv = (long long)b * shape.heads_kv + h / (shape.heads_q / shape.heads_kv);
     const bool causal = shape.flags & SCR_SHAPE_CAUSAL;
     /* The longest rows of a causal mask come last: start with them. */
-    const int row0 = (causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x) * TILE_Q;
+    const unsigned block = causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+    const int row0 = block / SPLIT_K * TILE_Q;
     const int row_end = min(row0 + TILE_Q, shape.len_q);
     const window win = make_window(w[h], shape.flags, key_count(shape, kv_len, b));
     const float scale = r[h];
@@ -151,6 +200,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     o += head * shape.len_q * DV;
     key_tiles(win, shape.flags, MASKED_DENSE, shape.q_pos0 + row0, shape.q_pos0 + row_end - 1,
               TILE_K, &first, &end);
+    take_part(block % SPLIT_K, &first, &end);
     load_tile<DK, QK_PITCH>(&memory.q[0][0], q, row0, TILE_Q, shape.len_q, ~0u);
 
     for (int tile = first; tile < end; tile++) {
@@ -216,29 +266,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             count_slices += __popc(alive);
     }
 
-#pragma unroll
-    for (int i = 0; i < ROWS; i++) {
-        const int row = row0 + ty + i * THREADS_Y;
-        float factor = 1.0f;
-
-        if (shape.flags & SCR_SHAPE_TANH_NORM) {
-            float n2 = 0.0f;
-
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++)
-                n2 = fmaf(acc[i][n], acc[i][n], n2);
-#pragma unroll
-            for (int lane = THREADS_X / 2; lane > 0; lane /= 2)
-                n2 += __shfl_xor_sync(FULL_WARP, n2, lane);
-            factor = norm_factor(n2);
-        }
-        if (row < shape.len_q) {
-#pragma unroll
-            for (int n = 0; n < COLUMNS; n++)
-                o[(long long)row * DV + tx + n * THREADS_X] =
-                    to_output(__fadd_rn(__fmul_rn(acc[i][n], factor), 0.0f));
-        }
-    }
+    if (SPLIT_K > 1)
+        store_part(workspace + part_at(shape, block % SPLIT_K, head), acc, row0 + ty, tx,
+                   shape.len_q);
+    else
+        store_rows(o, acc, row0 + ty, tx, shape.len_q, shape.flags & SCR_SHAPE_TANH_NORM);
 
 #if SCR_COUNT
     if (threadIdx.x == 0) {

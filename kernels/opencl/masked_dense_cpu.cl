@@ -12,6 +12,7 @@
  * @tunable WG = 1 : 1 -- work-items of a work-group
  * @tunable VEC = 16 : 4 8 16 -- floats of a vector: keys in q k^T, value dims in P v
  * @tunable ROWS = 8 : 2 4 8 16 -- rows computed together in registers
+ * @tunable UNROLL = 1 : 1 2 4 8 -- how often the inner loops of both products are unrolled
  */
 #define SCR_WINDOWED 0
 #include "fused.clh"
