@@ -118,14 +118,20 @@ static bool apply_variant(const struct axis *axis, const char *text, struct scr_
 
 static bool apply_tile(const struct axis *axis, const char *text, struct scr_point *p)
 {
+    static const struct {
+        const char *text;
+        int tile;
+    } words[] = {{"auto", SCR_TILE_AUTO}, {"default", SCR_TILE_DEFAULT}, {"all", SCR_TILE_ALL}};
     char first[16];
     const char *x = strchr(text, 'x');
     long q, k;
 
     (void)axis;
-    if (strcmp(text, "auto") == 0 || strcmp(text, "all") == 0) {
-        p->tile_q = p->tile_k = text[1] == 'u' ? SCR_TILE_AUTO : SCR_TILE_ALL;
-        return true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i].text) == 0) {
+            p->tile_q = p->tile_k = words[i].tile;
+            return true;
+        }
     }
     if (x == NULL || (size_t)(x - text) >= sizeof first)
         return false;
@@ -271,7 +277,7 @@ static const struct axis axes[] = {
     {"kernel", "dense, masked-dense or tile-skip", "dense,masked-dense,tile-skip", apply_kernel,
      false, 0, 0, 0},
     {"variant", "the name of a kernel's variant, or auto", "auto", apply_variant, false, 0, 0, 0},
-    {"tile", "QxK such as 64x64, all or auto", "auto", apply_tile, false, 0, 0, 0},
+    {"tile", "QxK such as 64x64, all, default or auto", "auto", apply_tile, false, 0, 0, 0},
     {"skip", "none, tile or slice", "none,tile,slice", apply_skip, false, 0, 0, 0},
     {"param", "NAME=NUMBER[+NAME=NUMBER], or auto", "auto", apply_param, false, 0, 0, 0},
 };

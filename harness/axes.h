@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCR_TILE_AUTO = 0, SCR_TILE_ALL = -1 };
+/* AUTO: as the lookup table has it; DEFAULT: as the kernel's declaration has it. */
+enum { SCR_TILE_AUTO = 0, SCR_TILE_ALL = -1, SCR_TILE_DEFAULT = -2 };
 enum { SCR_HEAD_ALL = -1, SCR_HEAD_EACH = -2 };
 
 /* One element of the product, before it meets a device. */

@@ -125,7 +125,7 @@ static void kernel_words(const struct scr_case *c, char *out, size_t size)
         add_word(out, size, "tile", text);
         text[0] = '\0';
     } else {
-        add_word(out, size, "tile", "auto");
+        add_word(out, size, "tile", "default"); /* and so no table can change it */
     }
     for (int i = 0; i < config->n_params; i++) {
         const scr_param *q = &config->params[i];
@@ -292,8 +292,24 @@ static int push_config(void *user, const scr_config *config)
 
     c.config = *config;
     c.refused = SCR_OK;
+    snprintf(c.choice, sizeof c.choice, "given");
     set_tile(&c);
     return push(a, &c);
+}
+
+static int complete(const struct adder *a, const struct scr_point *p, struct scr_case *c)
+{
+    const scr_context *tables = p->tile_q == SCR_TILE_AUTO ? a->list->tables : NULL;
+    scr_hint hint;
+    int status;
+
+    scr_choice_hint(&c->spec, c->spec.one_head ? a->trace_problem.heads_q : c->spec.problem.heads_q,
+                    &hint);
+    status = scr_choice_complete(tables, c->device, &c->spec.problem, &hint, &c->config, c->why,
+                                 sizeof c->why, c->choice);
+    if (p->tile_q > 0)
+        snprintf(c->choice, sizeof c->choice, "given");
+    return status;
 }
 
 static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_case *c)
@@ -329,7 +345,7 @@ static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_
         snprintf(a->why, a->why_size, "-a param: too many parameters beside the tile");
         return SCR_ERR_INVALID;
     }
-    c->refused = scr_config_resolve(c->device, &c->spec.problem, &c->config, c->why, sizeof c->why);
+    c->refused = complete(a, p, c);
     if (c->refused == SCR_OK)
         c->why[0] = '\0';
     else

@@ -4,6 +4,7 @@
 #define SCR_HARNESS_CASE_H
 
 #include "axes.h"
+#include "choice.h"
 #include "dataset.h"
 
 #include <screening/screening.h>
@@ -21,18 +22,21 @@ struct scr_case {
     const char *extra;             /* words of that command, see struct scr_case_list */
     const scr_device_info *device; /* owned by the context */
     int device_order;
-    scr_config config;  /* complete where refused is SCR_OK */
-    int refused;        /* what scr_config_resolve said */
-    char why[160];      /* when refused */
-    int tile_q, tile_k; /* 0: the kernel has none */
-    char *data_words;   /* what decides the data, as command-line words; owned */
-    size_t group;       /* equal for cases with equal data */
-    size_t order;       /* as enumerated */
+    scr_config config;            /* complete where refused is SCR_OK */
+    int refused;                  /* what scr_config_resolve said */
+    char why[160];                /* when refused */
+    int tile_q, tile_k;           /* 0: the kernel has none */
+    char choice[SCR_CHOICE_TEXT]; /* where the parameters come from: "given", or of choice.h */
+    char *data_words;             /* what decides the data, as command-line words; owned */
+    size_t group;                 /* equal for cases with equal data */
+    size_t order;                 /* as enumerated */
 };
 
 struct scr_case_list {
     struct scr_case *cases;
     size_t n, n_groups;
+    /* Whose tables tile=auto looks up; NULL: none. Read while cases are added. */
+    const scr_context *tables;
     /* Given to the cases; set both before the first is added, and do not move the list. */
     const char *program;
     char extra[80];      /* options that change what is measured, "--cache warm", or "" */

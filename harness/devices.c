@@ -206,11 +206,21 @@ static int choose_word(struct scr_devices *d, const char *word, char *why, size_
     return SCR_ERR_NOT_FOUND;
 }
 
+static const char *note_of(const struct scr_devices *d, const char *backend)
+{
+    for (int i = 0; i < SCR_N_BACKENDS; i++) {
+        if (strcmp(backend, backend_names[i]) == 0)
+            return d->notes[i];
+    }
+    return "";
+}
+
 int scr_devices_choose(struct scr_devices *d, const char *selection, bool with_cpu, char *why,
                        size_t why_size)
 {
-    const scr_device_info *cpu, *best;
+    const scr_device_info *cpu, *best, *limited = NULL;
 
+    why[0] = '\0';
     if (selection != NULL) {
         for (const char *s = selection;;) {
             size_t len = strcspn(s, ",");
@@ -228,12 +238,21 @@ int scr_devices_choose(struct scr_devices *d, const char *selection, bool with_c
     if (cpu == NULL)
         cpu = first(d, "ref", -1);
     best = first(d, "cuda", -1);
+    if (best != NULL && note_of(d, "cuda")[0] != '\0') {
+        limited = best;
+        best = NULL;
+    }
     if (best == NULL)
         best = first(d, "opencl", 0);
     if (best != NULL)
         add(d, best);
     if (cpu != NULL && (best == NULL || with_cpu))
         add(d, cpu);
+    if (d->n == 0 && limited != NULL)
+        add(d, limited);
+    else if (limited != NULL)
+        snprintf(why, why_size, "%s is left out: %s; --device %s takes it all the same",
+                 limited->id, note_of(d, "cuda"), limited->id);
     if (d->n > 0)
         return SCR_OK;
     snprintf(why, why_size, "no device found");
@@ -283,6 +302,8 @@ void scr_devices_print(const struct scr_devices *d, FILE *f)
         if (first(d, backend_names[i], -1) == NULL) {
             fprintf(f, "%-11s none (%s)\n", backend_names[i],
                     d->notes[i][0] != '\0' ? d->notes[i] : "no device found");
+        } else if (d->notes[i][0] != '\0') {
+            fprintf(f, "%-11s %s\n", backend_names[i], d->notes[i]);
         }
     }
 }

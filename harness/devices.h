@@ -49,9 +49,11 @@ void scr_devices_clear(struct scr_devices *d);
  * Chooses devices. selection: comma list of ids ("cuda:0"), backend names ("opencl": all of its
  * devices) or "all"; NULL is the best device and, with with_cpu, the CPU beside it.
  * Best: the first CUDA device, else the first OpenCL device that is no CPU, else the CPU. The CPU:
- * the first OpenCL CPU device, else ref:0.
+ * the first OpenCL CPU device, else ref:0. Without a compiler for CUDA (its note says so) a CUDA
+ * device is the last choice.
  *
- * why  receives one line on failure, with the backend's note
+ * why  receives one line on failure, with the backend's note; on success one on a device that was
+ *      left out for want of a compiler, else ""
  * Returns SCR_OK or SCR_ERR_NOT_FOUND.
  */
 int scr_devices_choose(struct scr_devices *d, const char *selection, bool with_cpu, char *why,

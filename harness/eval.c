@@ -156,6 +156,7 @@ static int prepare(struct eval *e, struct scr_tensor *o)
         status = set(e, &axes, "skip=%s", "tile");
     if (status == SCR_OK)
         status = scr_axes_override(&axes, &e->o->axes);
+    e->list.tables = e->devices->ctx;
     if (status == SCR_OK)
         status = scr_case_list_add(&e->list, &axes, e->devices->info, e->devices->n, e->o->seed,
                                    e->why, sizeof e->why);

@@ -95,17 +95,20 @@ static int run_on_devices(const struct scr_options *o, int argc, char **argv)
         result = SCR_EXIT_SOME_FAILED;
     } else if (o->mode == SCR_MODE_LIST_DEVICES) {
         scr_devices_print(&devices, stdout);
-    } else if (scr_devices_choose(&devices, o->device, o->mode != SCR_MODE_EVAL, why, sizeof why) !=
-               SCR_OK) {
-        fprintf(stderr, "harness: %s\n", why);
-        result = SCR_EXIT_NO_DEVICE;
-    } else if (o->mode == SCR_MODE_EVAL) {
-        result = scr_eval_run(o, &devices, &machine);
-    } else if (o->mode == SCR_MODE_PEAK) {
-        result = scr_peak_run(o, &devices, &machine, argv);
     } else {
-        catch_signals();
-        result = scr_sweep_run(o, &devices, &machine, argc, argv, &interrupted);
+        status = scr_devices_choose(&devices, o->device, o->mode != SCR_MODE_EVAL, why, sizeof why);
+        if (why[0] != '\0')
+            fprintf(stderr, "harness: %s\n", why);
+        if (status != SCR_OK) {
+            result = SCR_EXIT_NO_DEVICE;
+        } else if (o->mode == SCR_MODE_EVAL) {
+            result = scr_eval_run(o, &devices, &machine);
+        } else if (o->mode == SCR_MODE_PEAK) {
+            result = scr_peak_run(o, &devices, &machine, argv);
+        } else {
+            catch_signals();
+            result = scr_sweep_run(o, &devices, &machine, argc, argv, &interrupted);
+        }
     }
     scr_devices_clear(&devices);
     scr_machine_clear(&machine);

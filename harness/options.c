@@ -121,7 +121,7 @@ void scr_options_help(FILE *f)
         "  seq kv              queries and keys, tokens          batch heads kv_heads\n"
         "  head_dim dk dv      16, 32, 64, 128                   dtype   f32, f16, bf16\n"
         "  kernel              dense, masked-dense, tile-skip    skip    none, tile, slice\n"
-        "  tile                64x64, all, auto                  variant a name, auto\n"
+        "  tile                64x64, all, default, auto (table) variant a name, auto\n"
         "  workload            iid, planted:0.1x64 (pair density x run length), shuffled:0.1x64,\n"
         "                      skewed:0.1x64 (the same in other places), window, ends,\n"
         "                      trace:FILE.safetensors (its own seq, window and r, unless -a says)\n"

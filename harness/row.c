@@ -31,6 +31,7 @@ static const struct column {
     COLUMN(kernel, TEXT),
     COLUMN(variant, TEXT),
     COLUMN(params, TEXT),
+    COLUMN(choice, TEXT),
     COLUMN(dtype, TEXT),
     COLUMN(dtype_out, TEXT),
     COLUMN(batch, WHOLE),
@@ -158,6 +159,7 @@ void scr_row_init(struct scr_row *row, const struct scr_case *c)
         used += (size_t)snprintf(row->params + used, sizeof row->params - used, "%s%s=%d",
                                  i > 0 ? " " : "", c->config.params[i].name,
                                  (int)c->config.params[i].value);
+    snprintf(row->choice, sizeof row->choice, "%s", c->choice);
     snprintf(row->dtype, sizeof row->dtype, "%s", scr_dtype_name(p->dtype));
     snprintf(row->dtype_out, sizeof row->dtype_out, "%s", scr_dtype_name(p->dtype_out));
     row->batch = p->batch;

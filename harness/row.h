@@ -36,6 +36,7 @@ struct scr_row {
     char op[12];     /* screening, or softmax: another operator */
     char kernel[32]; /* dense masked-dense tile-skip, or a name of the peer's */
     char variant[20], params[200];
+    char choice[32]; /* where they come from, as in struct scr_case; a peer's: "" */
     char dtype[8], dtype_out[8];
     double batch, heads, kv_heads, seq_q, seq_k, dk, dv;
     bool causal, norm;

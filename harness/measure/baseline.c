@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "baseline.h"
 
+#include "config.h"
 #include "text.h"
 
 #include <math.h>
@@ -28,22 +29,10 @@ void scr_baselines_clear(struct scr_baselines *b)
     *b = (struct scr_baselines){0};
 }
 
-static bool same_config(const scr_config *a, const scr_config *b)
-{
-    if (strcmp(a->kernel, b->kernel) != 0 || strcmp(a->variant, b->variant) != 0 ||
-        a->skip != b->skip || a->n_params != b->n_params)
-        return false;
-    for (int i = 0; i < a->n_params; i++) {
-        if (scr_config_get(b, a->params[i].name, INT32_MIN) != a->params[i].value)
-            return false;
-    }
-    return true;
-}
-
 static struct scr_known *find_known(struct scr_baselines *b, const scr_config *config)
 {
     for (size_t i = 0; i < b->n_known; i++) {
-        if (same_config(&b->known[i].config, config))
+        if (scr_config_same(&b->known[i].config, config))
             return &b->known[i];
     }
     return NULL;
@@ -295,7 +284,7 @@ static void add_rival(struct scr_baselines *b, const struct scr_runner *r, const
     struct scr_known *k;
     scr_plan **plan = &out->plans[out->n];
 
-    if (same_config(config, &c->config))
+    if (scr_config_same(config, &c->config))
         return;
     beat(r, "check a baseline");
     k = learn(b, r, c, config, true);

@@ -165,6 +165,21 @@ int scr_bench_poison(struct scr_bench *b, size_t copy)
     return status;
 }
 
+int scr_bench_spoil(struct scr_bench *b, size_t copy, enum scr_spoil what)
+{
+    const scr_problem *p = &b->data->spec.problem;
+    size_t row = (size_t)p->dv * scr_dtype_bytes(p->dtype_out);
+    size_t end = GUARD_BYTES + b->o_bytes;
+    const struct scr_bench_copy *c = &b->copies[copy];
+
+    /* 0x3f3f is about 1 in every storage type. */
+    if (what == SCR_SPOIL_QUERIES)
+        return scr_buffer_fill(c->q, 0, 0x3f, scr_buffer_bytes(c->q));
+    if (what == SCR_SPOIL_BEHIND)
+        return scr_buffer_fill(c->o, end, 0x3f, 1);
+    return scr_buffer_fill(c->o, end - row, 0x3f, row);
+}
+
 int scr_bench_read(struct scr_bench *b, size_t copy)
 {
     return scr_buffer_read(b->copies[copy].o, 0, b->host, b->o_bytes + 2 * (size_t)GUARD_BYTES);

@@ -44,6 +44,10 @@ scr_args scr_bench_args(const struct scr_bench *b, size_t copy);
 /* Fills o with NaNs and the guard bands with a pattern. */
 int scr_bench_poison(struct scr_bench *b, size_t copy);
 
+/* What a faulty kernel does, for tests: writes to the last row of o, to the byte behind o, to q. */
+enum scr_spoil { SCR_SPOIL_ROW, SCR_SPOIL_BEHIND, SCR_SPOIL_QUERIES };
+int scr_bench_spoil(struct scr_bench *b, size_t copy, enum scr_spoil what);
+
 /* Reads o of a copy into b->host. */
 int scr_bench_read(struct scr_bench *b, size_t copy);
 

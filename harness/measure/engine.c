@@ -2,15 +2,12 @@
 #include "engine.h"
 
 #include "affinity.h"
-#include "baseline.h"
+#include "engine_state.h"
 #include "peer.h"
-#include "runner.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Pairs whose output is computed in float64; dk = dv = 64: about a second a core. */
 static const uint64_t MAX_PAIRS = 4u << 20;
@@ -26,27 +23,6 @@ static const double PEER_TIMEOUT_S = 300;
 
 /* Assumed of a GPU whose driver tells the size of some other cache: the largest there is. */
 static const size_t GPU_CACHE_BYTES = (size_t)128 << 20;
-
-struct scr_engine {
-    const struct scr_case_list *list;
-    struct scr_devices *devices;
-    const struct scr_machine *machine;
-    struct scr_engine_options options;
-    double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
-    struct scr_nvml *nvml[SCR_MAX_DEVICES];
-    bool nvml_tried[SCR_MAX_DEVICES];
-
-    /* The group and device that ran last. */
-    bool has_group;
-    size_t group;
-    int device_order;
-    struct scr_dataset *data;
-    struct scr_truth *truth;
-    char group_status[16], group_why[200]; /* "": it is there */
-    struct scr_peer_problem *problem;      /* NULL until a peer runs */
-    struct scr_bench bench;
-    struct scr_baselines baselines;
-};
 
 int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devices,
                       const struct scr_machine *machine, const struct scr_engine_options *options,
@@ -102,7 +78,7 @@ void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_n
     e->floor_wall_ns[device_order] = floor_wall_ns;
 }
 
-static void beat(const struct scr_engine *e, const char *step)
+void scr_engine_beat(const struct scr_engine *e, const char *step)
 {
     if (e->options.beat != NULL)
         e->options.beat(e->options.user, step);
@@ -123,7 +99,7 @@ static bool reference_fits(struct scr_engine *e, const scr_problem *p)
 }
 
 /* Makes the data of a case; what hinders that is kept for all cases of the group. */
-static void enter_group(struct scr_engine *e, const struct scr_case *c)
+void scr_engine_enter_group(struct scr_engine *e, const struct scr_case *c)
 {
     bool is_trace = c->spec.workload.kind == SCR_WORKLOAD_TRACE;
     int status;
@@ -137,7 +113,7 @@ static void enter_group(struct scr_engine *e, const struct scr_case *c)
     e->group_status[0] = e->group_why[0] = '\0';
     if (!reference_fits(e, &c->spec.problem))
         return;
-    beat(e, "reference");
+    scr_engine_beat(e, "reference");
     scr_affinity_release(e->machine->topology);
     status = scr_dataset_create(&c->spec, e->machine->threads, &e->data, e->group_why,
                                 sizeof e->group_why);
@@ -153,8 +129,7 @@ static void enter_group(struct scr_engine *e, const struct scr_case *c)
         snprintf(e->group_why, sizeof e->group_why, "%s", scr_status_text(status));
 }
 
-/* False when the row got a status. */
-static bool enter_device(struct scr_engine *e, const struct scr_case *c, struct scr_row *row)
+bool scr_engine_enter_device(struct scr_engine *e, const struct scr_case *c, struct scr_row *row)
 {
     char line[200], bound[SCR_AFFINITY_TEXT];
 
@@ -164,7 +139,7 @@ static bool enter_device(struct scr_engine *e, const struct scr_case *c, struct 
     }
     scr_log_clear(&e->devices->log);
     scr_affinity_bind(e->machine->topology, c->device, bound, sizeof bound);
-    beat(e, "open");
+    scr_engine_beat(e, "open");
     e->bench.data = e->data;
     e->bench.dev = scr_devices_open(e->devices, (size_t)c->device_order);
     if (e->bench.dev != NULL)
@@ -199,7 +174,7 @@ static size_t cache_of(const struct scr_engine *e, const scr_device_info *info)
 }
 
 /* Copies of the data that a row is timed on; *cold: they are enough to leave the cache. */
-static size_t copies_for(const struct scr_engine *e, const struct scr_case *c, bool *cold)
+size_t scr_engine_copies(const struct scr_engine *e, const struct scr_case *c, bool *cold)
 {
     const scr_problem *p = &c->spec.problem;
     size_t cache = cache_of(e, c->device);
@@ -215,7 +190,7 @@ static size_t copies_for(const struct scr_engine *e, const struct scr_case *c, b
     return copies;
 }
 
-static struct scr_sampler new_sampler(struct scr_engine *e, const struct scr_case *c)
+struct scr_sampler scr_engine_sampler(struct scr_engine *e, const struct scr_case *c)
 {
     struct scr_sampler s = {
         .bench = &e->bench,
@@ -223,20 +198,20 @@ static struct scr_sampler new_sampler(struct scr_engine *e, const struct scr_cas
         .floor_ns = e->floor_ns[c->device_order],
         .floor_wall_ns = e->floor_wall_ns[c->device_order],
         .nvml = nvml_of(e, c),
-        .faults = e->options.faults,
+        .faults = scr_faults_of(&e->options.faults, c->order, &c->config),
         .at = c->order,
         .beat = e->options.beat,
         .user = e->options.user,
     };
 
-    s.copies = copies_for(e, c, &s.cold);
+    s.copies = scr_engine_copies(e, c, &s.cold);
     return s;
 }
 
 static void time_case(struct scr_engine *e, const struct scr_runner *r, const struct scr_case *c,
                       const struct scr_checked *checked, double limit_s, struct scr_row *row)
 {
-    struct scr_sampler sampler = new_sampler(e, c);
+    struct scr_sampler sampler = scr_engine_sampler(e, c);
     struct scr_rivals rivals;
     struct scr_contest contest = {0};
 
@@ -244,7 +219,7 @@ static void time_case(struct scr_engine *e, const struct scr_runner *r, const st
     rivals.plans[0] = checked->plan;
     for (size_t i = 1; i < rivals.n; i++)
         row->mem_peak_bytes += (double)scr_plan_workspace_bytes(rivals.plans[i]);
-    beat(e, "sample");
+    scr_engine_beat(e, "sample");
     if (scr_runner_time(r, &sampler, rivals.plans, rivals.n, limit_s, checked->hash, &contest,
                         row)) {
         if (!sampler.cold && !e->options.warm)
@@ -264,47 +239,48 @@ static size_t left_memory(const struct scr_engine *e, const struct scr_case *c)
     return have == 0 ? 0 : need < have ? (size_t)(have - need) : 1;
 }
 
-static void inject(const struct scr_engine *e, const struct scr_case *c)
+struct scr_runner scr_engine_runner(struct scr_engine *e, const struct scr_case *c)
 {
-    if (scr_faults_has(&e->options.faults, SCR_INJECT_CRASH, c->order)) {
-        signal(SIGSEGV, SIG_DFL); /* drivers have handlers */
-        raise(SIGSEGV);
+    return (struct scr_runner){
+        .bench = &e->bench,
+        .truth = e->truth,
+        .log = &e->devices->log,
+        /* What the data and the reference take is not there for a device that is the host. */
+        .host_memory = left_memory(e, c),
+        .faults = scr_faults_of(&e->options.faults, c->order, &c->config),
+        .beat = e->options.beat,
+        .user = e->options.user,
+    };
+}
+
+bool scr_engine_enter(struct scr_engine *e, const struct scr_case *c, struct scr_row *row)
+{
+    if (e->options.timed)
+        snprintf(row->cache, sizeof row->cache, "%s", e->options.warm ? "warm" : "cold");
+    scr_engine_enter_group(e, c);
+    if (e->group_status[0] != '\0') {
+        scr_row_status(row, e->group_status, "%s", e->group_why);
+        return false;
     }
-    while (scr_faults_has(&e->options.faults, SCR_INJECT_HANG, c->order))
-        pause();
+    return scr_engine_enter_device(e, c, row);
 }
 
 void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, struct scr_row *row,
                     bool *proves_little)
 {
     const struct scr_case *c = &e->list->cases[index];
-    struct scr_runner r = {
-        .bench = &e->bench,
-        .log = &e->devices->log,
-        /* What the data and the reference take is not there for a device that is the host. */
-        .host_memory = left_memory(e, c),
-        .faults = e->options.faults,
-        .beat = e->options.beat,
-        .user = e->options.user,
-    };
+    struct scr_runner r;
     struct scr_checked checked;
     bool cold;
 
     *proves_little = false;
     scr_row_init(row, c);
-    if (e->options.timed)
-        snprintf(row->cache, sizeof row->cache, "%s", e->options.warm ? "warm" : "cold");
-    enter_group(e, c);
-    if (e->group_status[0] != '\0') {
-        scr_row_status(row, e->group_status, "%s", e->group_why);
+    if (!scr_engine_enter(e, c, row))
         return;
-    }
-    r.truth = e->truth;
-    if (!enter_device(e, c, row))
-        return;
-    inject(e, c);
-    beat(e, "check");
-    scr_runner_check(&r, c, copies_for(e, c, &cold), row, &checked);
+    r = scr_engine_runner(e, c);
+    scr_faults_strike(&r.faults, SCR_INJECT_CRASH, SCR_INJECT_HANG);
+    scr_engine_beat(e, "check");
+    scr_runner_check(&r, c, scr_engine_copies(e, c, &cold), row, &checked);
     if (checked.plan == NULL)
         return;
     *proves_little = checked.proves_little;
@@ -329,12 +305,12 @@ void scr_engine_run_peer(struct scr_engine *e, struct scr_peer *peer, int kernel
     char why[200];
 
     scr_peer_row_init(peer, c, kernel, row);
-    enter_group(e, c);
+    scr_engine_enter_group(e, c);
     if (e->group_status[0] != '\0') {
         scr_row_status(row, e->group_status, "%s", e->group_why);
         return;
     }
-    beat(e, "peer");
+    scr_engine_beat(e, "peer");
     if (e->problem == NULL &&
         scr_peer_problem_create(e->data, e->truth, e->machine->threads, MAX_PAIRS,
                                 e->options.folder, &e->problem, why, sizeof why) != SCR_OK) {

@@ -43,6 +43,36 @@ void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_n
 void scr_engine_run(struct scr_engine *e, size_t index, double time_limit_s, struct scr_row *row,
                     bool *proves_little);
 
+/* How a configuration is tried. */
+struct scr_try {
+    bool thorough;  /* also hold a counting build to the densities, and the bits to skip = none */
+    double limit_s; /* of sampling; 0: it is not timed */
+    double best_ns; /* it may end early where it is surely slower than 1.3 times that; INFINITY */
+};
+
+/*
+ * Tries a configuration of the caller's, who need not be in the list, on the data and device of
+ * case `index`: checks it as scr_engine_run does, then samples it alone. What takes over three
+ * times best_ns in two runs is not sampled: its time is the shorter of the two, its stop "slow", as
+ * of one that the sampler gave up. resources  receives what is known of the compiled kernel; zeros
+ * where it did not compile
+ */
+void scr_engine_try(struct scr_engine *e, size_t index, const scr_config *config,
+                    const struct scr_try *how, struct scr_row *row, scr_resources *resources);
+
+/*
+ * Checks configurations, each once and not thoroughly, and samples them side by side. Those that
+ * fail, or do not repeat their bits afterwards, have no times and no ratio.
+ *
+ * n        at most SCR_MAX_CONTESTANTS
+ * limit_s  for each
+ * rows     n
+ * ratio    n: time of configs[0] over that of configs[i], with its interval
+ * Returns SCR_OK, or SCR_ERR_*: the race as a whole failed, and every row says so.
+ */
+int scr_engine_race(struct scr_engine *e, size_t index, const scr_config *configs, size_t n,
+                    double limit_s, struct scr_row *rows, struct scr_ratio *ratio);
+
 struct scr_peer;
 
 /*

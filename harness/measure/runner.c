@@ -39,6 +39,24 @@ void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row
     scr_row_status(row, name, "%s", line[0] != '\0' ? line : scr_status_text(status));
 }
 
+/* What a fault does once the output is written. */
+static int spoil(const struct scr_runner *r, const struct scr_case *c)
+{
+    static const struct {
+        enum scr_inject fault;
+        enum scr_spoil what;
+    } kinds[] = {{SCR_INJECT_WRONG, SCR_SPOIL_ROW},
+                 {SCR_INJECT_OVERRUN, SCR_SPOIL_BEHIND},
+                 {SCR_INJECT_HARM, SCR_SPOIL_QUERIES}};
+    int status = SCR_OK;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == SCR_OK; i++) {
+        if (scr_faults_has(&r->faults, kinds[i].fault, c->order))
+            status = scr_bench_spoil(r->bench, 0, kinds[i].what);
+    }
+    return status;
+}
+
 /* Flags of the plans of a case. */
 static unsigned plan_flags(const struct scr_runner *r, const struct scr_case *c)
 {
@@ -104,6 +122,8 @@ static bool count(const struct scr_runner *r, const struct scr_case *c, uint64_t
 
     if (counts == NULL)
         goto out;
+    if (r->beat != NULL)
+        r->beat(r->user, "count");
     status =
         scr_plan_create(r->bench->dev, p, &c->config, SCR_PLAN_COUNT | plan_flags(r, c), &plan);
     if (status == SCR_OK)
@@ -289,6 +309,8 @@ void scr_runner_check(const struct scr_runner *r, const struct scr_case *c, size
     scr_log_clear(r->log);
     if (scr_faults_has(&r->faults, SCR_INJECT_OOM, c->order))
         status = exhaust(b->dev);
+    if (scr_faults_has(&r->faults, SCR_INJECT_COMPILE, c->order))
+        status = SCR_ERR_COMPILE;
     if (status == SCR_OK)
         status = scr_bench_prepare(b, copies);
     if (status == SCR_OK)
@@ -300,6 +322,8 @@ void scr_runner_check(const struct scr_runner *r, const struct scr_case *c, size
         args = scr_bench_args(b, 0);
         status = scr_plan_run(out->plan, &args, NULL);
     }
+    if (status == SCR_OK)
+        status = spoil(r, c);
     if (status == SCR_OK)
         status = scr_device_synchronize(b->dev);
     if (status != SCR_OK) {
@@ -329,10 +353,9 @@ static void fill_times(const struct scr_time_stats *t, const char *stop, struct 
     row->n_outliers = (double)t->n_outliers;
 }
 
-/* Whether the plan writes the same bits into copies that were timed: the first, the last, and some
- * between. */
-static bool repeats(const struct scr_runner *r, scr_plan *plan, size_t copies, uint64_t hash,
-                    struct scr_row *row)
+/* On the first copy, the last, and some between. */
+bool scr_runner_repeats(const struct scr_runner *r, scr_plan *plan, size_t copies, uint64_t hash,
+                        struct scr_row *row)
 {
     struct scr_bench *b = r->bench;
     size_t n = copies < MAX_REPEATS ? copies : MAX_REPEATS;
@@ -363,6 +386,25 @@ static bool repeats(const struct scr_runner *r, scr_plan *plan, size_t copies, u
     return same && overrun == NULL;
 }
 
+enum { GIVEN_UP = 1 };
+
+static int take_or_give_up(void *user, size_t who, double *ns)
+{
+    return scr_sampler_hopeless(user) ? GIVEN_UP : scr_sampler_take(user, who, ns);
+}
+
+/* Rounds until the contest ends, or its only plan is given up. */
+static int run_contest(struct scr_sampler *s, size_t n, double limit_s, struct scr_contest *contest)
+{
+    int status =
+        scr_contest_run(n == 1 ? take_or_give_up : scr_sampler_take, s, n, limit_s, contest);
+
+    if (status != GIVEN_UP)
+        return status;
+    contest->stop = "slow";
+    return SCR_OK;
+}
+
 bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan *const *plans,
                      size_t n, double limit_s, uint64_t hash, struct scr_contest *contest,
                      struct scr_row *row)
@@ -373,13 +415,14 @@ bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan
     *contest = (struct scr_contest){0};
     status = scr_sampler_start(s, plans, n, limit_s);
     if (status == SCR_OK)
-        status = scr_contest_run(scr_sampler_take, s, n, limit_s, contest);
+        status = run_contest(s, n, limit_s, contest);
     if (status == SCR_OK && s->n_bad > 0 && !s->wall) {
         /* Events that fail now and then are not to be trusted at all. */
         s->wall = true;
         s->flag = "events-missing";
+        s->n_good = 0;
         scr_contest_clear(contest);
-        status = scr_contest_run(scr_sampler_take, s, n, limit_s, contest);
+        status = run_contest(s, n, limit_s, contest);
     }
     if (status == SCR_OK)
         status = scr_contest_describe(contest, 0, &stats);
@@ -393,7 +436,7 @@ bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan
     snprintf(row->cache, sizeof row->cache, "%s", s->cold ? "cold" : "warm");
     row->cache_copies = (double)s->copies;
     scr_sampler_report(s, row);
-    if (repeats(r, plans[0], s->copies, hash, row))
+    if (strcmp(contest->stop, "slow") == 0 || scr_runner_repeats(r, plans[0], s->copies, hash, row))
         return true;
     scr_row_forget_times(row);
     return false;

@@ -59,7 +59,8 @@ void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row
 
 /*
  * Samples a plan, beside others on the same data, and fills in its times. Others are plans[1..n-1].
- * Afterwards plan 0 must repeat its bits on up to eight copies of the data.
+ * Afterwards plan 0 must repeat its bits on up to eight copies of the data. Where the sampler gave
+ * it up, alone, the row's stop is "slow", and that is left out.
  *
  * s        set up as sampler.h says but for its plans
  * contest  receives the samples; clear it in any case
@@ -68,6 +69,13 @@ void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row
 bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan *const *plans,
                      size_t n, double limit_s, uint64_t hash, struct scr_contest *contest,
                      struct scr_row *row);
+
+/*
+ * Whether a plan gives the output of that hash into several of the copies that the bench has, and
+ * writes nothing else. False where the row got a status.
+ */
+bool scr_runner_repeats(const struct scr_runner *r, scr_plan *plan, size_t copies, uint64_t hash,
+                        struct scr_row *row);
 
 /* Bytes of device memory that a case needs: copies of its data and the kernel's workspace. */
 double scr_case_memory(const struct scr_case *c, size_t copies);

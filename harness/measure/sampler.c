@@ -117,6 +117,12 @@ int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, d
     s->t_wall_ns = s->t_event_ns = NAN;
     s->n_plans = n;
     memcpy(s->plans, plans, n * sizeof *plans);
+    if (has_fault(s, SCR_INJECT_FIXED_TIMES)) {
+        s->wall = true;
+        for (size_t who = 0; who < n; who++)
+            s->batch[who] = 1;
+        return SCR_OK;
+    }
     for (size_t who = 0; who < n && status == SCR_OK; who++) {
         double start = scr_clock_s();
         double ns = 0;
@@ -169,14 +175,23 @@ int scr_sampler_take(void *user, size_t who, double *ns)
         status = run_wall(s, who, 1, ns);
     if (status == SCR_OK)
         status = s->wall ? run_wall(s, who, s->batch[who], ns) : run_event(s, who, ns);
+    if (has_fault(s, SCR_INJECT_FIXED_TIMES))
+        *ns = scr_faults_fixed_ns(s->at, scr_plan_config(s->plans[who]));
     s->n_bad += !(*ns > 0);
     *ns = *ns > 0 ? drifted(s, *ns) : NAN;
     if (who == 0) {
+        s->least_ns = *ns > 0 && (s->n_good == 0 || *ns < s->least_ns) ? *ns : s->least_ns;
+        s->n_good += *ns > 0;
         s->n_samples++;
         s->n_unseen++;
         look_at_clock(s, false);
     }
     return status;
+}
+
+bool scr_sampler_hopeless(const struct scr_sampler *s)
+{
+    return s->give_up_ns > 0 && s->n_good >= SCR_MIN_SAMPLES && s->least_ns > s->give_up_ns;
 }
 
 void scr_sampler_report(struct scr_sampler *s, struct scr_row *row)

@@ -29,8 +29,9 @@ struct scr_sampler {
     double floor_wall_ns;  /* a run of the empty kernel by the host's clock; NaN unknown */
     struct scr_nvml *nvml; /* or NULL */
     struct scr_faults faults;
-    size_t at;     /* the case, for faults */
-    bool no_check; /* wall is set already: the clock of what this is compared with */
+    size_t at;         /* the case, for faults */
+    bool no_check;     /* wall is set already: the clock of what this is compared with */
+    double give_up_ns; /* plan 0 alone is given up when six samples and all are above; 0 never */
 
     scr_beat_fn beat; /* told now and then while plans run, or NULL */
     void *user;
@@ -39,6 +40,8 @@ struct scr_sampler {
     const char *flag; /* why that was chosen against events: a word of a row's flags, or NULL */
     double t_wall_ns, t_event_ns; /* of plan 0 when the clocks were compared; wall: back to back */
     size_t n_bad;                 /* events of samples that could not be used */
+    size_t n_good;                /* samples of plan 0 */
+    double least_ns;              /* of those */
     size_t n_plans;
     scr_plan *plans[SCR_MAX_CONTESTANTS];
     int batch[SCR_MAX_CONTESTANTS]; /* runs a sample, by the host's clock */
@@ -63,6 +66,9 @@ int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, d
 
 /* A sample of plan `who`; of the type scr_contest_fn, user is the sampler. */
 int scr_sampler_take(void *user, size_t who, double *ns);
+
+/* Whether plan 0 is to be given up. */
+bool scr_sampler_hopeless(const struct scr_sampler *s);
 
 /* Writes timer, cross-check, clocks and flags into the row. */
 void scr_sampler_report(struct scr_sampler *s, struct scr_row *row);

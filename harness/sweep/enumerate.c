@@ -123,6 +123,36 @@ static void describe_timing(const struct scr_options *o, double time_limit_s, ch
         scr_append(out, size, "%s--time-limit %.9gs", out[0] != '\0' ? " " : "", time_limit_s);
 }
 
+static void print_warning(void *user, int level, const char *text)
+{
+    (void)user;
+    if (level <= SCR_LOG_WARNING)
+        fprintf(stderr, "harness: %s\n", text);
+}
+
+/*
+ * The list with the lookup tables of the devices' context, or of one without a driver where the
+ * devices were only surveyed: both read the same files.
+ */
+static int enumerate_tuned(struct maker *s, const struct scr_preset *preset)
+{
+    const scr_context_options no_driver = {.log = print_warning, .backends = ""};
+    scr_context *own = NULL;
+    int status = SCR_OK;
+
+    if (s->devices->ctx == NULL)
+        status = scr_context_create(&no_driver, &own);
+    if (status != SCR_OK) {
+        snprintf(s->why, sizeof s->why, "%s", scr_status_text(status));
+        return status;
+    }
+    s->list->tables = own != NULL ? own : s->devices->ctx;
+    status = enumerate(s, preset);
+    s->list->tables = NULL;
+    scr_context_destroy(&own);
+    return status;
+}
+
 int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices,
                   struct scr_case_list *list, double *time_limit_s, char *why, size_t why_size)
 {
@@ -137,7 +167,7 @@ int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices
     *time_limit_s = !timed ? 0 : o->time_limit_s > 0 ? o->time_limit_s : preset->time_limit_s;
     if (timed)
         describe_timing(o, *time_limit_s, list->extra, sizeof list->extra);
-    status = enumerate(&s, preset);
+    status = enumerate_tuned(&s, preset);
     snprintf(why, why_size, "%s", s.why);
     return status;
 }

@@ -406,7 +406,7 @@ void scr_peer_row_identify(const struct scr_peer_info *info, const char *command
     snprintf(row->kernel, sizeof row->kernel, "%s", info->kernels[kernel]);
     snprintf(row->variant, sizeof row->variant, "%.*s", (int)sizeof row->variant - 1,
              info->version);
-    row->params[0] = row->skip[0] = '\0';
+    row->params[0] = row->skip[0] = row->choice[0] = '\0';
     row->tile_q = row->tile_k = NAN;
     scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
     scr_shell_quote(command, quoted, sizeof quoted);

@@ -2,25 +2,21 @@
 #include "supervisor.h"
 
 #include "devices.h"
+#include "helper.h"
 #include "json_text.h"
 #include "timer.h"
 #include "topology.h"
 #include "worker.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Loading drivers and enumerating; a machine with many GPUs takes its time, and so does a peer with
  * its greeting, which has two minutes. */
@@ -29,12 +25,7 @@ static const double START_TIMEOUT_S = 180;
 /* More than the engine grants a peer; it is the worker that hangs then. */
 static const double PEER_TIMEOUT_S = 900;
 
-/* For an answer to come once the user wants an end, or the time budget has come to its. */
-static const double STOP_GRACE_S = 5, BUDGET_GRACE_S = 2;
-
-/* Between looks at *stop: a signal that comes just before poll does not wake it. */
-static const double TICK_S = 1;
-
+/* For what the peers of a dead worker left behind to end. */
 static const double REAP_S = 5;
 
 enum {
@@ -44,28 +35,13 @@ enum {
 
 struct scr_supervisor {
     struct scr_supervisor_options options;
-    pid_t pid; /* 0: no worker */
-    int to, from;
-    char *text; /* received, not yet taken */
-    size_t n_text, room;
-    char step[80];               /* the last that the worker told of */
+    struct scr_helper worker;
     pid_t groups[SCR_MAX_PEERS]; /* process groups of the worker's peers, 0: none */
-    double stop_s;               /* when *stop was seen, 0: not yet */
     double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
     int deaths[SCR_MAX_DEVICES];
     int starts_in_vain;
     json_t *peers; /* as the first worker described them */
     char why[700]; /* why the last worker that did not start did not */
-};
-
-/* Why there is no answer. */
-enum heard {
-    HEARD,
-    SILENT,  /* too long */
-    GONE,    /* the worker's end of the pipe is closed */
-    GARBLED, /* it is not an answer to what was asked */
-    STOPPED,
-    LATE,
 };
 
 /* What becomes of a row without an answer. */
@@ -75,6 +51,19 @@ struct end {
     char why[200];
 };
 
+/* Takes note of the process group of a peer that was started. */
+static bool note_group(void *user, const json_t *message)
+{
+    struct scr_supervisor *s = user;
+    json_int_t group = json_integer_value(json_object_get(message, "group"));
+    json_int_t peer = json_integer_value(json_object_get(message, "peer"));
+
+    if (group <= 1 || peer < 0 || peer >= SCR_MAX_PEERS)
+        return false;
+    s->groups[peer] = (pid_t)group;
+    return true;
+}
+
 int scr_supervisor_create(const struct scr_supervisor_options *options, struct scr_supervisor **out)
 {
     struct scr_supervisor *s = calloc(1, sizeof *s);
@@ -83,6 +72,14 @@ int scr_supervisor_create(const struct scr_supervisor_options *options, struct s
     if (s == NULL)
         return SCR_ERR_NO_MEMORY;
     s->options = *options;
+    s->worker = (struct scr_helper){
+        .argv = options->argv,
+        .backends = options->backends,
+        .stop = options->stop,
+        .end_s = options->end_s,
+        .note = note_group,
+        .user = s,
+    };
     for (int i = 0; i < SCR_MAX_DEVICES; i++)
         s->floor_ns[i] = s->floor_wall_ns[i] = NAN;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -113,286 +110,41 @@ static void end_groups(struct scr_supervisor *s)
     }
 }
 
-/*
- * Closes the pipes and collects the worker, killed or not. One that waits in the kernel for a
- * device may not end: it is left behind, and false returned.
- */
-static bool collect(struct scr_supervisor *s, bool kill_it, int *status)
+/* Closes the pipes and collects the worker, killed or not. */
+static void collect(struct scr_supervisor *s, bool kill_it)
 {
-    const struct timespec pause = {.tv_nsec = 2000000};
-    double start = scr_clock_s();
-    bool ended = true;
+    bool ran = s->worker.pid != 0;
 
-    *status = 0;
-    if (s->pid == 0)
-        return true;
-    if (kill_it)
-        kill(s->pid, SIGKILL);
-    close(s->to);
-    close(s->from);
-    while (waitpid(s->pid, status, WNOHANG) == 0) {
-        if (scr_clock_s() - start > REAP_S) {
-            ended = !kill_it;
-            if (!ended)
-                break;
-            kill(s->pid, SIGKILL);
-            kill_it = true;
-            start = scr_clock_s();
-        }
-        nanosleep(&pause, NULL);
-    }
-    s->pid = 0;
-    s->n_text = 0;
-    end_groups(s);
-    return ended;
+    scr_helper_collect(&s->worker, kill_it, NULL);
+    if (ran)
+        end_groups(s);
 }
 
 void scr_supervisor_destroy(struct scr_supervisor **ps)
 {
     struct scr_supervisor *s = *ps;
-    int status;
 
     if (s == NULL)
         return;
-    collect(s, false, &status);
+    collect(s, false);
+    scr_helper_clear(&s->worker);
     json_decref(s->peers);
-    free(s->text);
     free(s);
     *ps = NULL;
 }
 
-/* The command of the worker; free() it. */
-static const char **worker_command(const struct scr_supervisor *s)
-{
-    const char **words;
-    size_t n = 0;
-
-    while (s->options.argv[n] != NULL)
-        n++;
-    words = calloc(n + 3, sizeof *words);
-    if (words == NULL)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        words[i] = s->options.argv[i];
-    words[n] = "--worker";
-    words[n + 1] = s->options.backends;
-    return words;
-}
-
-/* In the new process: becomes the worker. */
-static void become_worker(const char **words, pid_t parent, int in, int out)
-{
-    /* A worker must not outlive its supervisor, nor be stopped by the terminal's Ctrl-C. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(127);
-    setpgid(0, 0);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, SCR_WORKER_FD) < 0 ||
-        fcntl(SCR_WORKER_FD, F_SETFD, 0) != 0)
-        _exit(127);
-    execv("/proc/self/exe", (char *const *)(uintptr_t)words);
-    _exit(127);
-}
-
-static bool spawn(struct scr_supervisor *s)
-{
-    const char **words = worker_command(s);
-    pid_t parent = getpid();
-    int to[2] = {-1, -1}, from[2] = {-1, -1};
-
-    if (words == NULL || pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
-        goto failed;
-    s->pid = fork();
-    if (s->pid == 0)
-        become_worker(words, parent, to[0], from[1]);
-    if (s->pid < 0)
-        goto failed;
-    close(to[0]);
-    close(from[1]);
-    /* A worker that does not read or write must not keep this process waiting. */
-    fcntl(to[1], F_SETFL, O_NONBLOCK);
-    fcntl(from[0], F_SETFL, O_NONBLOCK);
-    s->to = to[1];
-    s->from = from[0];
-    s->n_text = 0;
-    free(words);
-    return true;
-failed:
-    snprintf(s->why, sizeof s->why, "no worker process: %s", strerror(errno));
-    for (int i = 0; i < 2; i++) {
-        close(to[i]);
-        close(from[i]);
-    }
-    s->pid = 0;
-    free(words);
-    return false;
-}
-
-static bool stop_wanted(const struct scr_supervisor *s)
-{
-    return s->options.stop != NULL && *s->options.stop;
-}
-
-/* Waits for the worker to read or write; HEARD also where it has to be asked again. */
-static enum heard wait_for(struct scr_supervisor *s, int fd, short events, double deadline)
-{
-    struct pollfd f = {.fd = fd, .events = events};
-    double now = scr_clock_s();
-
-    if (stop_wanted(s) && s->stop_s == 0)
-        s->stop_s = now;
-    if (s->stop_s != 0 && now > s->stop_s + STOP_GRACE_S)
-        return STOPPED;
-    if (s->options.end_s != 0 && now > s->options.end_s + BUDGET_GRACE_S)
-        return LATE;
-    if (now >= deadline)
-        return SILENT;
-    poll(&f, 1, (int)(fmin(deadline - now, TICK_S) * 1e3) + 1);
-    return HEARD;
-}
-
-/* Sends one line and drops the message. */
-static enum heard send(struct scr_supervisor *s, json_t *message, double deadline)
-{
-    char *line = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-    size_t size = line != NULL ? strlen(line) : 0;
-    enum heard heard = line != NULL ? HEARD : GONE;
-    size_t done = 0;
-
-    json_decref(message);
-    if (line != NULL)
-        line[size++] = '\n'; /* in place of the NUL */
-    while (done < size && heard == HEARD) {
-        ssize_t n = write(s->to, line + done, size - done);
-
-        if (n > 0)
-            done += (size_t)n;
-        else if (n < 0 && errno == EAGAIN)
-            heard = wait_for(s, s->to, POLLOUT, deadline);
-        else if (n < 0 && errno != EINTR)
-            heard = GONE;
-    }
-    free(line);
-    return heard;
-}
-
-/* Takes the first line of what was received, or NULL. */
-static json_t *take_line(struct scr_supervisor *s)
-{
-    char *end = s->n_text > 0 ? memchr(s->text, '\n', s->n_text) : NULL;
-    json_t *message;
-
-    if (end == NULL)
-        return NULL;
-    message = json_loadb(s->text, (size_t)(end - s->text), 0, NULL);
-    s->n_text -= (size_t)(end + 1 - s->text);
-    memmove(s->text, end + 1, s->n_text);
-    return message != NULL ? message : json_null();
-}
-
-static enum heard receive(struct scr_supervisor *s, double deadline)
-{
-    enum heard heard = wait_for(s, s->from, POLLIN, deadline);
-    ssize_t n;
-
-    if (heard != HEARD)
-        return heard;
-    if (s->room - s->n_text < 4096) {
-        char *grown = realloc(s->text, s->room + 65536);
-
-        if (grown == NULL)
-            return GONE;
-        s->text = grown;
-        s->room += 65536;
-    }
-    n = read(s->from, s->text + s->n_text, s->room - s->n_text);
-    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-        return GONE;
-    s->n_text += n > 0 ? (size_t)n : 0;
-    return HEARD;
-}
-
-/* Takes note of what is no answer: a step, or the process group of a peer that was started. */
-static bool take_note(struct scr_supervisor *s, const json_t *message, double timeout_s,
-                      double *deadline)
-{
-    const char *step = json_string_value(json_object_get(message, "step"));
-    json_int_t group = json_integer_value(json_object_get(message, "group"));
-    json_int_t peer = json_integer_value(json_object_get(message, "peer"));
-
-    if (step != NULL) {
-        snprintf(s->step, sizeof s->step, "%s", step);
-        /* The reference is our own code: it takes what it takes. */
-        *deadline = strcmp(step, "reference") == 0 ? INFINITY : scr_clock_s() + timeout_s;
-        return true;
-    }
-    if (group <= 1 || peer < 0 || peer >= SCR_MAX_PEERS)
-        return false;
-    s->groups[peer] = (pid_t)group;
-    return true;
-}
-
-/* Sends a request, drops it and waits for the answer, for timeout_s in each step. */
-static enum heard ask(struct scr_supervisor *s, json_t *request, double timeout_s, json_t **answer)
-{
-    double deadline = scr_clock_s() + timeout_s;
-    enum heard heard = STOPPED;
-
-    *answer = NULL;
-    snprintf(s->step, sizeof s->step, "start");
-    if (stop_wanted(s))
-        json_decref(request);
-    else
-        heard = send(s, request, deadline);
-    while (heard == HEARD) {
-        json_t *message = take_line(s);
-
-        if (message == NULL) {
-            heard = receive(s, deadline);
-        } else if (take_note(s, message, timeout_s, &deadline)) {
-            json_decref(message);
-        } else {
-            *answer = message;
-            return HEARD;
-        }
-    }
-    return heard;
-}
-
 /* Ends a worker that did not answer. */
-static struct end bury(struct scr_supervisor *s, enum heard heard, double timeout_s)
+static struct end bury(struct scr_supervisor *s, enum scr_heard heard)
 {
-    struct end end = {SCR_REPLY_DONE, "crashed", ""};
-    int status;
-    bool ended = collect(s, heard != GONE, &status);
+    struct scr_helper_end how = scr_helper_bury(&s->worker, heard);
+    struct end end = {SCR_REPLY_DONE, how.status, ""};
 
-    switch (heard) {
-    case STOPPED:
-        end = (struct end){SCR_REPLY_STOPPED, "skipped", "interrupted"};
-        break;
-    case LATE:
-        end = (struct end){SCR_REPLY_LATE, "skipped", "the time budget is spent"};
-        break;
-    case GARBLED:
-        end.status = "failed";
-        snprintf(end.why, sizeof end.why, "the worker process answered what it was not asked");
-        break;
-    case SILENT:
-        end.status = "timeout";
-        snprintf(end.why, sizeof end.why, "no answer for %g s in step '%s'", timeout_s, s->step);
-        break;
-    default:
-        if (!ended)
-            snprintf(end.why, sizeof end.why, "gone silent in step '%s', and does not end",
-                     s->step);
-        else if (WIFSIGNALED(status))
-            snprintf(end.why, sizeof end.why, "ended by signal %d (%s) in step '%s'",
-                     WTERMSIG(status), strsignal(WTERMSIG(status)), s->step);
-        else
-            snprintf(end.why, sizeof end.why, "ended with status %d in step '%s'",
-                     WEXITSTATUS(status), s->step);
-    }
+    end_groups(s);
+    if (heard == SCR_HEARD_STOPPED)
+        end.outcome = SCR_REPLY_STOPPED;
+    else if (heard == SCR_HEARD_LATE)
+        end.outcome = SCR_REPLY_LATE;
+    memcpy(end.why, how.why, sizeof end.why);
     return end;
 }
 
@@ -412,17 +164,15 @@ static const char *check_hello(const struct scr_supervisor *s, const json_t *hel
 
 static void send_floors(struct scr_supervisor *s)
 {
-    double deadline = scr_clock_s() + s->options.timeout_s;
-
     for (int i = 0; i < SCR_MAX_DEVICES; i++) {
         if (isnan(s->floor_wall_ns[i]))
             continue;
         /* Where it cannot be sent, the next request finds out. */
-        send(s,
-             json_pack("{s:s, s:i, s:o, s:f}", "do", "floor", "device", i, "event_ns",
-                       isnan(s->floor_ns[i]) ? json_null() : json_real(s->floor_ns[i]), "ns",
-                       s->floor_wall_ns[i]),
-             deadline);
+        scr_helper_tell(&s->worker,
+                        json_pack("{s:s, s:i, s:o, s:f}", "do", "floor", "device", i, "event_ns",
+                                  isnan(s->floor_ns[i]) ? json_null() : json_real(s->floor_ns[i]),
+                                  "ns", s->floor_wall_ns[i]),
+                        s->options.timeout_s);
     }
 }
 
@@ -431,23 +181,22 @@ static enum scr_reply start(struct scr_supervisor *s)
 {
     const struct scr_topology *topology = s->options.machine->topology;
     json_t *hello;
-    enum heard heard;
-    int status;
+    enum scr_heard heard;
 
-    if (s->pid != 0)
+    if (s->worker.pid != 0)
         return SCR_REPLY_DONE;
     if (s->starts_in_vain >= MAX_STARTS_IN_VAIN)
         return SCR_REPLY_NO_WORKER;
     s->starts_in_vain++;
-    if (!spawn(s))
+    if (scr_helper_start(&s->worker, s->why, sizeof s->why) != SCR_OK)
         return SCR_REPLY_NO_WORKER;
-    heard =
-        ask(s,
-            json_pack("{s:o, s:O?}", "xml", scr_json_text(topology != NULL ? topology->xml : NULL),
-                      "peers", s->peers),
-            START_TIMEOUT_S, &hello);
-    if (heard != HEARD) {
-        struct end end = bury(s, heard, START_TIMEOUT_S);
+    heard = scr_helper_ask(&s->worker,
+                           json_pack("{s:o, s:O?}", "xml",
+                                     scr_json_text(topology != NULL ? topology->xml : NULL),
+                                     "peers", s->peers),
+                           START_TIMEOUT_S, &hello);
+    if (heard != SCR_HEARD_OK) {
+        struct end end = bury(s, heard);
 
         snprintf(s->why, sizeof s->why, "the worker process did not start: %s", end.why);
         if (end.outcome == SCR_REPLY_DONE)
@@ -460,7 +209,7 @@ static enum scr_reply start(struct scr_supervisor *s)
         s->peers = json_incref(json_object_get(hello, "peers"));
     json_decref(hello);
     if (s->why[0] != '\0') {
-        collect(s, true, &status);
+        collect(s, true);
         return SCR_REPLY_NO_WORKER;
     }
     send_floors(s);
@@ -502,14 +251,14 @@ static bool take_row(const json_t *answer, struct scr_row *row)
 static enum scr_reply ask_row(struct scr_supervisor *s, json_t *request, double timeout_s,
                               struct scr_row *row, json_t **answer)
 {
-    enum heard heard = ask(s, request, timeout_s, answer);
+    enum scr_heard heard = scr_helper_ask(&s->worker, request, timeout_s, answer);
     struct end end;
 
-    if (heard == HEARD && take_row(*answer, row))
+    if (heard == SCR_HEARD_OK && take_row(*answer, row))
         return SCR_REPLY_DONE;
     json_decref(*answer);
     *answer = NULL;
-    end = bury(s, heard == HEARD ? GARBLED : heard, timeout_s);
+    end = bury(s, heard == SCR_HEARD_OK ? SCR_HEARD_GARBLED : heard);
     scr_row_status(row, end.status, "%s", end.why);
     return end.outcome;
 }
@@ -578,7 +327,7 @@ void scr_supervisor_peak(struct scr_supervisor *s, int device_order, double time
                          size_t why_size)
 {
     const char *where, *reason;
-    enum heard heard;
+    enum scr_heard heard;
     json_t *answer;
 
     scr_peak_from_json(NULL, out);
@@ -587,14 +336,14 @@ void scr_supervisor_peak(struct scr_supervisor *s, int device_order, double time
         snprintf(why, why_size, "%s", s->why);
         return;
     }
-    heard = ask(
-        s,
+    heard = scr_helper_ask(
+        &s->worker,
         json_pack("{s:s, s:i, s:f}", "do", "peak", "device", device_order, "limit", time_limit_s),
         s->options.timeout_s, &answer);
     where = json_string_value(json_object_get(answer, "bound"));
     reason = json_string_value(json_object_get(answer, "why"));
-    if (heard != HEARD || where == NULL || reason == NULL) {
-        struct end end = bury(s, heard == HEARD ? GARBLED : heard, s->options.timeout_s);
+    if (heard != SCR_HEARD_OK || where == NULL || reason == NULL) {
+        struct end end = bury(s, heard == SCR_HEARD_OK ? SCR_HEARD_GARBLED : heard);
 
         snprintf(why, why_size, "%s", end.why);
     } else {

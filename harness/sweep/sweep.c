@@ -283,8 +283,16 @@ static int check_inject(struct scr_sweep *s)
 {
     const struct scr_faults *f = &s->o->faults;
 
-    if (f->kinds == 0 || f->at < 0 || (size_t)f->at < s->list.n)
+    if (f->kinds == 0)
         return SCR_OK;
+    for (size_t i = 0; i < s->list.n; i++) {
+        if (scr_faults_of(f, s->list.cases[i].order, &s->list.cases[i].config).kinds != 0)
+            return SCR_OK;
+    }
+    if (f->config[0] != '\0') {
+        snprintf(s->why, sizeof s->why, "--inject: no case has %s", f->config);
+        return SCR_ERR_INVALID;
+    }
     snprintf(s->why, sizeof s->why, "--inject: no case %ld: there are %zu, counted from 0", f->at,
              s->list.n);
     return SCR_ERR_INVALID;

@@ -4,21 +4,19 @@
 #include "affinity.h"
 #include "engine.h"
 #include "enumerate.h"
+#include "helper.h"
 #include "json_text.h"
 #include "peak.h"
 #include "peer.h"
 #include "sweep.h"
 #include "topology.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Who is told when a peer starts. */
 struct herald {
@@ -35,7 +33,7 @@ struct worker {
     struct scr_peer *peers[SCR_MAX_PEERS];
     struct herald heralds[SCR_MAX_PEERS];
     char folder[600];
-    FILE *requests, *answers;
+    struct scr_helper_pipes pipes;
 };
 
 uint64_t scr_worker_digest(const struct scr_case_list *list)
@@ -51,14 +49,9 @@ uint64_t scr_worker_digest(const struct scr_case_list *list)
     return h;
 }
 
-/* Writes one line and drops the message. */
 static bool answer(struct worker *w, json_t *message)
 {
-    bool sent = message != NULL && json_dumpf(message, w->answers, JSON_COMPACT) == 0 &&
-                fputc('\n', w->answers) != EOF && fflush(w->answers) == 0;
-
-    json_decref(message);
-    return sent;
+    return scr_helper_answer(&w->pipes, message);
 }
 
 static void tell_step(void *user, const char *step)
@@ -140,12 +133,6 @@ static bool serve_one(struct worker *w, const json_t *request)
     return false;
 }
 
-/* The next request, or NULL at the end. */
-static json_t *next_request(struct worker *w)
-{
-    return json_loadf(w->requests, JSON_DISABLE_EOF_CHECK, NULL);
-}
-
 /* Starts the peers, or recalls those that an earlier worker started; what they say of themselves.
  * why has a line when one is not there. */
 static json_t *start_peers(struct worker *w, const json_t *known, char *why, size_t why_size)
@@ -207,7 +194,7 @@ static int serve(struct worker *w, const json_t *first)
 
     if (status == SCR_OK)
         status = scr_engine_create(w->list, w->devices, &w->machine, &options, &w->engine);
-    while (status == SCR_OK && (request = next_request(w)) != NULL) {
+    while (status == SCR_OK && (request = scr_helper_next(&w->pipes)) != NULL) {
         if (!serve_one(w, request))
             status = SCR_ERR_INVALID;
         json_decref(request);
@@ -217,31 +204,6 @@ static int serve(struct worker *w, const json_t *first)
         scr_peer_stop(&w->peers[i]);
     scr_machine_clear(&w->machine);
     return status == SCR_OK ? SCR_EXIT_FINE : SCR_EXIT_SOME_FAILED;
-}
-
-static bool is_pipe(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
-}
-
-/* Keeps the pipes from what drivers print, read and start. False where there are none. */
-static bool take_pipes(struct worker *w)
-{
-    int in, null;
-
-    if (!is_pipe(STDIN_FILENO) || !is_pipe(SCR_WORKER_FD))
-        return false;
-    in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, SCR_WORKER_FD + 1);
-    fcntl(SCR_WORKER_FD, F_SETFD, FD_CLOEXEC);
-    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    dup2(null, STDIN_FILENO);
-    close(null);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    w->requests = in >= 0 ? fdopen(in, "r") : NULL;
-    w->answers = fdopen(SCR_WORKER_FD, "w");
-    return w->requests != NULL && w->answers != NULL;
 }
 
 /* Makes the list of cases and serves. */
@@ -270,7 +232,7 @@ static int run(struct worker *w, const char *program, const json_t *first)
 int scr_worker_run(const struct scr_options *o, const char *program)
 {
     struct worker w = {.o = o};
-    json_t *first = take_pipes(&w) ? next_request(&w) : NULL;
+    json_t *first = scr_helper_pipes_open(&w.pipes) ? scr_helper_next(&w.pipes) : NULL;
     int result = SCR_EXIT_USAGE;
 
     /* The supervisor looks after Ctrl-C. */
@@ -280,9 +242,6 @@ int scr_worker_run(const struct scr_options *o, const char *program)
     else
         result = run(&w, program, first);
     json_decref(first);
-    if (w.requests != NULL)
-        fclose(w.requests);
-    if (w.answers != NULL)
-        fclose(w.answers);
+    scr_helper_pipes_close(&w.pipes);
     return result;
 }

@@ -3,7 +3,7 @@
  * The process that touches drivers, so that a kernel or driver that hangs or crashes costs one row.
  * It is this program again with the same command line and --worker; it makes the same list of
  * cases and runs those that it is asked for. JSON lines: requests on standard input, answers on
- * SCR_WORKER_FD; standard output goes to standard error.
+ * SCR_HELPER_FD (helper.h); standard output goes to standard error.
  *
  *   first request  {"xml": hwloc's topology or null,
  *                   "peers": null, or what an earlier worker answered: start them when asked}
@@ -26,7 +26,7 @@
 
 #include <stdint.h>
 
-enum { SCR_WORKER_PROTOCOL = 1, SCR_WORKER_FD = 3 };
+enum { SCR_WORKER_PROTOCOL = 1 };
 
 /*
  * Serves until standard input ends. Returns the exit status: SCR_EXIT_USAGE, and says so, where
