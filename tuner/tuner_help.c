@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tuner_options.h"
+
+void scr_tuner_help(FILE *f)
+{
+    fputs(
+        "usage: tuner MODE [OPTION...]\n"
+        "Finds the fastest configuration of the kernels for a device and shapes.\n"
+        "\n"
+        "Modes\n"
+        "  --tune               search, and add a record of each measurement to a file\n"
+        "  --show RECORDS...    winners, margins, what was pruned and why\n"
+        "  --merge IN... -o OUT one file of records from many, in any order\n"
+        "  --table RECORDS...   the lookup table of the winners: -o TABLE, default the user's\n"
+        "  --lookup SHAPE       what the tables in force give for a shape (-a), and why\n"
+        "  --stale [RECORDS...] entries and records whose kernel has changed; exit 1 if any\n"
+        "  --export t4 RECORDS... the T4 results format of the autotuning community\n"
+        "  --compile-ahead DIR [TABLE] CUDA kernels for machines without NVRTC: the defaults and\n"
+        "                       those of a table, by default the built-in one; with --arch\n"
+        "  --help, --version\n"
+        "\n"
+        "Options\n"
+        "  --device SEL         cuda:0, opencl or all; default the best. --lookup: also a name\n"
+        "  -a AXIS=LIST         shapes, as harness --help has them; repeatable\n"
+        "  --strategy NAME      exhaustive, local or random; default exhaustive where the space\n"
+        "                       is small, else local\n"
+        "  --budget TIME        stop after 90, 90s, 5m or 1h with the best so far\n"
+        "  --time-limit TIME    sampling of a candidate        --timeout TIME  of a step; 2m\n"
+        "  --records FILE       default tuning.jsonl           --resume        go on with it\n"
+        "  --shard K/N          the Kth of N parts of the job  --jobs N        compile at once\n"
+        "  --seed N             of data and search; default 1\n"
+        "  --arch ARCH          of --compile-ahead: sm_90; no GPU is needed\n"
+        "  -o FILE              - is the standard output\n"
+        "\n"
+        "Examples\n"
+        "  tuner --tune --device cuda:0 -a seq=1024:16384:*4 -a dtype=bf16 --budget 1h\n"
+        "  tuner --table tuning.jsonl && harness -a tile=auto\n"
+        "  tuner --lookup seq=4096 dtype=bf16 window=256 --device cuda:0\n"
+        "  tuner --tune -a seq=1024:65536:*2 --shard 3/8 --records part-3.jsonl\n"
+        "  tuner --merge part-*.jsonl -o all.jsonl\n"
+        "\n"
+        "Exit status: 0 fine, 1 wrong result (--stale: some are), 2 usage, 3 device missing,\n"
+        "5 nothing won or some failed, 130 interrupted.\n",
+        f);
+}
