@@ -172,7 +172,41 @@ static void counts_are_held_to_densities(void **state)
 
 static void faults_are_parsed(void **state)
 {
-    static const char *const bad[] = {"", "fire", "crash,", "crash@", "crash@-1", "@3", "crash@x"};
+    static const char *const bad[] = {"",
+                                      "fire",
+                                      "crash,",
+                                      "crash@",
+                                      "crash@-1",
+                                      "@3",
+                                      "crash@x",
+                                      "crash@TILE_Q",
+                                      "crash@TILE_Q=x",
+                                      "crash@colour=red",
+                                      "crash@case=-1",
+                                      "crash@=3",
+                                      "crash@skip="};
+    const scr_config config = {.kernel = "tile-skip",
+                               .variant = "mma",
+                               .skip = SCR_SKIP_SLICE,
+                               .n_params = 1,
+                               .params = {{"TILE_Q", 64}}};
+    static const struct {
+        const char *text;
+        size_t at;
+        bool has;
+    } where[] = {
+        {"crash", 5, true},
+        {"crash@5", 5, true},
+        {"crash@4", 5, false},
+        {"crash@TILE_Q=64", 5, true},
+        {"crash@TILE_Q=32", 5, false},
+        {"crash@TILE_K=64", 5, false},
+        {"crash@TILE_Q=64,case=5", 5, true},
+        {"crash@case=4,TILE_Q=64", 5, false},
+        {"crash@kernel=tile-skip,variant=mma,skip=slice", 5, true},
+        {"crash@skip=tile", 5, false},
+        {"crash@kernel=dense", 5, false},
+    };
     struct scr_faults f;
     char why[200];
 
@@ -186,6 +220,11 @@ static void faults_are_parsed(void **state)
     assert_true(scr_faults_has(&f, SCR_INJECT_DRIFT, 99));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(scr_faults_parse(bad[i], &f, why, sizeof why), SCR_ERR_INVALID);
+    for (size_t i = 0; i < sizeof where / sizeof where[0]; i++) {
+        assert_int_equal(scr_faults_parse(where[i].text, &f, why, sizeof why), SCR_OK);
+        f = scr_faults_of(&f, where[i].at, &config);
+        assert_int_equal(scr_faults_has(&f, SCR_INJECT_CRASH, 77), where[i].has);
+    }
 }
 
 static struct scr_dataset *data_of(struct lab *lab)
