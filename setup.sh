@@ -11,8 +11,8 @@ usage()
 Usage: ./setup.sh [--dry-run] [--help]
 
 Makes a build in build/: installs the distribution packages that are missing (Debian 12,
-Ubuntu 24.04; needs root or sudo only for that), runs meson setup, and builds. Does nothing when
-nothing is missing.
+Ubuntu 24.04; needs root or sudo only for that), runs meson setup, and builds. Run again it does
+only what is left to do.
 
   -n, --dry-run   say what would be done, do nothing
   -h, --help      this text
@@ -189,10 +189,6 @@ configure()
 
 build()
 {
-    if [ -f build/build.ninja ] && ninja -C build -n 2>/dev/null | grep -q 'no work to do'; then
-        say "nothing to do: build/ is up to date"
-        return 0
-    fi
     say "building in build/"
     $dry_run || meson compile -C build
 }
