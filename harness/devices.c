@@ -197,12 +197,12 @@ static int choose_word(struct scr_devices *d, const char *word, char *why, size_
     if (note == NULL) {
         snprintf(why, why_size,
                  "--device %s: no such device; expected all, cuda, opencl, ref or an id that "
-                 "--list-devices shows",
+                 "harness --list-devices shows",
                  word);
         return SCR_ERR_NOT_FOUND;
     }
     snprintf(why, why_size, "--device %s: not found%s%s%s", word, note[0] != '\0' ? " (" : "", note,
-             note[0] != '\0' ? ")" : "; --list-devices shows what is there");
+             note[0] != '\0' ? ")" : "; harness --list-devices shows what is there");
     return SCR_ERR_NOT_FOUND;
 }
 

@@ -123,7 +123,7 @@ static int ask(void *user, const struct scr_point *p)
     scr_hint hint;
     scr_config want;
     scr_choice choice;
-    char text[2000], reason[300];
+    char text[2000], reason[300] = "";
     const char *why = "";
     int status;
 
@@ -152,7 +152,9 @@ static int ask(void *user, const struct scr_point *p)
                             &choice);
     if (status != SCR_OK) {
         fflush(stdout);
-        fprintf(stderr, "tuner: --lookup: %s\n", scr_status_text(status));
+        scr_config_resolve(a->info, &problem, &want, reason, sizeof reason);
+        fprintf(stderr, "tuner: --lookup: %s\n",
+                reason[0] != '\0' ? reason : scr_status_text(status));
         a->result = SCR_EXIT_SOME_FAILED;
         return status;
     }
@@ -225,13 +227,16 @@ static int ask_about(struct asker *a)
 int scr_ask_run(const struct scr_tuner_options *o)
 {
     struct scr_devices devices;
+    scr_context *tables = NULL;
     struct asker a = {.axes = &o->axes, .result = SCR_EXIT_FINE};
     scr_device_info named;
     char why[600];
     int status = scr_devices_load(&devices, NULL);
     int result = SCR_EXIT_SOME_FAILED;
 
-    a.ctx = devices.ctx;
+    if (status == SCR_OK)
+        status = scr_tuner_open_tables(&tables);
+    a.ctx = tables;
     if (status != SCR_OK) {
         fprintf(stderr, "tuner: --lookup: %s\n", scr_status_text(status));
     } else if (scr_devices_choose(&devices, o->device, false, why, sizeof why) == SCR_OK) {
@@ -241,7 +246,7 @@ int scr_ask_run(const struct scr_tuner_options *o)
             result = ask_about(&a);
         }
     } else if (o->device != NULL &&
-               find_in_tables(&scr_context_tables(devices.ctx)->all, o->device, &named)) {
+               find_in_tables(&scr_context_tables(tables)->all, o->device, &named)) {
         a.info = &named;
         result = ask_about(&a);
         if (result == SCR_EXIT_FINE)
@@ -250,6 +255,7 @@ int scr_ask_run(const struct scr_tuner_options *o)
         fprintf(stderr, "tuner: %s; no table names it either\n", why);
         result = SCR_EXIT_NO_DEVICE;
     }
+    scr_context_destroy(&tables);
     scr_devices_clear(&devices);
     return result;
 }

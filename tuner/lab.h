@@ -64,8 +64,8 @@ const char *scr_lab_why(const struct scr_lab *lab);
  * Compiles configurations of a shape side by side, into the compile cache and for their resources;
  * out[i] has status "ok", "compile", "oom", "timeout", "crashed", "unsupported", "skipped" where
  * its workspace cannot fit, or "pruned" where the compiled kernel cannot be launched or spills too
- * much. Nothing is launched. Returns SCR_OK, or SCR_ERR_DEVICE where no process can be had or a
- * stop is wanted; what was not done is then "skipped".
+ * much. Nothing is launched, but by OpenCL on one row. Returns SCR_OK, or SCR_ERR_DEVICE where no
+ * process can be had or a stop is wanted; what was not done is then "skipped".
  */
 int scr_lab_compile(struct scr_lab *lab, size_t shape, const scr_config *configs, size_t n,
                     struct scr_trial *out);

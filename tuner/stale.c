@@ -168,12 +168,11 @@ static void print_command(const struct tuned *items, size_t n)
 
 int scr_stale_run(const struct scr_tuner_options *o)
 {
-    scr_context_options options = {.backends = "ref", .cache_dir = ""};
     struct scr_records records = {0};
     struct pile p = {0};
     scr_context *ctx = NULL;
     const struct scr_tables *tables;
-    int status = scr_context_create(&options, &ctx), result = SCR_EXIT_FINE;
+    int status = scr_tuner_open_tables(&ctx), result = SCR_EXIT_FINE;
 
     tables = status == SCR_OK ? scr_context_tables(ctx) : NULL;
     for (size_t i = 0; tables != NULL && i < tables->all.n && status == SCR_OK; i++) {
@@ -216,7 +215,8 @@ int scr_stale_run(const struct scr_tuner_options *o)
                "workloads\nand windows that matter, then tuner --table\n",
                p.n, p.n + p.n_fresh);
     else
-        printf("Nothing is stale among %zu\n", p.n_fresh);
+        printf("Nothing is stale: %zu entries and winners are of the kernels of this build\n",
+               p.n_fresh);
     result = p.n > 0 ? SCR_EXIT_WRONG : SCR_EXIT_FINE;
 out:
     free(p.items);

@@ -30,6 +30,12 @@ int scr_records_read_files(const struct scr_tuner_options *o, struct scr_records
  */
 int scr_records_unite(struct scr_records *records);
 
+/*
+ * A context with the lookup tables in force and no driver; what is wrong with a table is told on
+ * stderr. SCR_OK or SCR_ERR_NO_MEMORY.
+ */
+int scr_tuner_open_tables(scr_context **out);
+
 /* What --show says last, and --tune: how much faster, on which shapes. One line, no newline. */
 int scr_records_verdict(const struct scr_records *records, char *out, size_t size);
 

@@ -194,22 +194,6 @@ static size_t winner_of(const struct field *f, const struct scr_trial *trials,
     return w;
 }
 
-/* What the search left on the table, where all of the space was tried. */
-static double regret_of(const struct scr_tune_search *s, const scr_config *c)
-{
-    double least = INFINITY, own = NAN;
-
-    if (s->result.n_tried < s->space.n)
-        return NAN;
-    for (size_t i = 0; i < s->space.n; i++) {
-        if (s->ns[i] < least)
-            least = s->ns[i];
-        if (scr_config_same(&s->space.candidates[i].config, c))
-            own = s->ns[i];
-    }
-    return own / least - 1;
-}
-
 static void take_verified(const struct scr_tune *t, struct scr_record *r)
 {
     const struct scr_record *verified = scr_tune_find_verified(t, &r->config);
@@ -233,6 +217,24 @@ struct outcome {
     size_t winner;
     struct scr_ratio gain; /* over the default; NaN: that did not run */
 };
+
+/*
+ * What the winner leaves on the table, known where all of the space was tried: against the fastest
+ * of the final, which has the fastest of the search; times of the search are of different moments.
+ */
+static double regret_of(const struct scr_tune_search *s, const struct field *f,
+                        const struct outcome *out)
+{
+    double least = INFINITY;
+
+    if (s->result.n_tried < s->space.n)
+        return NAN;
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(out->trials[i].status, "ok") == 0)
+            least = fmin(least, out->trials[i].ns);
+    }
+    return out->trials[out->winner].ns / least - 1;
+}
 
 /*
  * Races a field, the first of which wins unless another is surely faster, and relates the winner to
@@ -303,7 +305,7 @@ int scr_tune_final(struct scr_tune *t, size_t shape, struct scr_tune_search *s, 
     set_gain(winner, outcome.gain);
     winner->n_space = (double)s->space.n;
     winner->n_tried = (double)s->result.n_tried;
-    winner->regret = regret_of(s, &winner->config);
+    winner->regret = regret_of(s, &f, &outcome);
     snprintf(winner->strategy, sizeof winner->strategy, "%s", strategies[s->strategy]);
     take_verified(t, winner);
     scr_tune_keep(t, winner);
