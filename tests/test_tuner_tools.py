@@ -244,7 +244,7 @@ class Show(Case):
 class Stale(Case):
     def test_stale(self):
         p = self.fine("--stale", self.records())
-        self.assertRegex(p.stdout, r"Nothing is stale among \d+\n")
+        self.assertRegex(p.stdout, r"^Nothing is stale: \d+ entries and winners ")
         p = self.fine("--stale", GOLDEN, status=1)
         self.assertIn(f"{GOLDEN}: ref tile-skip/c on {NAME}: 1 stale", p.stdout)
         self.assertIn("tuner --tune --device ref -a dtype=bf16 -a dk=64 -a dv=64 -a seq=1024 -a heads=8", p.stdout)
@@ -254,6 +254,11 @@ class Stale(Case):
     def test_a_table_in_force(self):
         self.fine("--table", self.records(), "-o", "t")
         self.fine("--stale", SCR_TABLE=self.path("t"))
+
+    def test_a_table_that_cannot_be_read(self):
+        for mode in (("--stale",), ("--lookup", "seq=512", "--device", "ref")):
+            p = self.fine(*mode, SCR_TABLE=self.path("none"))
+            self.assertIn(f"tuner: table {self.path('none')}: not read: No such file", p.stderr)
 
 
 class Export(Case):
