@@ -277,6 +277,22 @@ class Tune(unittest.TestCase):
         self.records = os.path.join(self.dir, "7.jsonl")
         self.assertEqual(self.tune("--shard", "7/7", shape=shapes), [])
 
+    def test_devices_side_by_side(self):
+        """Equal devices, a process each, share the shapes; PoCL can be made to have two."""
+        self.env["POCL_DEVICES"] = "pthread pthread"
+        devices = subprocess.run([HARNESS, "--list-devices"], capture_output=True, text=True,
+                                 env=self.env, timeout=60).stdout
+        if "opencl:0.1" not in devices:
+            self.skipTest("no two OpenCL devices")
+        records = self.tune("--inject", "fixed-times", "--budget", "15s", device="opencl",
+                            shape=["-a", "seq=16,17", "-a", "heads=1", "-a", "head_dim=16"])
+        seen = {}
+        for r in records:
+            seen.setdefault(r["device"]["id"], set()).add(r["shape"]["len_q"])
+        self.assertEqual(sorted(seen), ["opencl:0.0", "opencl:0.1"])
+        self.assertEqual(sorted(map(sorted, seen.values())), [[16], [17]])
+        self.check_outcome(records, n_shapes=2)
+
     def test_bad_requests(self):
         for args, said in ((["-a", "tile=16x16"], "tile"), (["-a", "heads=3", "-a", "kv_heads=2"],
                                                             "multiple of kv_heads")):

@@ -11,11 +11,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-bool scr_tune_alike(const scr_device_info *a, const scr_device_info *b)
+/*
+ * Whether two devices are alike and so share the shapes of the job, side by side. Those that are
+ * the host's processors would slow each other down, unless times are made up.
+ */
+static bool are_alike(const struct scr_tuner_options *o, const scr_device_info *a,
+                      const scr_device_info *b)
 {
-    return !a->is_cpu && !b->is_cpu && strcmp(a->backend, b->backend) == 0 &&
-           strcmp(a->name, b->name) == 0 && strcmp(a->platform, b->platform) == 0 &&
-           strcmp(a->driver, b->driver) == 0 && a->compute_units == b->compute_units &&
+    bool apart = (!a->is_cpu && !b->is_cpu) || (o->faults.kinds & SCR_INJECT_FIXED_TIMES) != 0;
+
+    return apart && strcmp(a->backend, b->backend) == 0 && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->platform, b->platform) == 0 && strcmp(a->driver, b->driver) == 0 &&
+           a->compute_units == b->compute_units &&
            (a->pci[0] == '\0' || strcmp(a->pci, b->pci) != 0);
 }
 
@@ -90,7 +97,7 @@ int scr_tune_devices(const struct scr_tuner_options *o, const scr_device_info *c
             bool in = j == i;
 
             for (int k = 0; k < n_group && !in; k++)
-                in = k == 0 && !done[j] && scr_tune_alike(devices[i], devices[j]);
+                in = k == 0 && !done[j] && are_alike(o, devices[i], devices[j]);
             if (!in)
                 continue;
             group[n_group++] = devices[j];

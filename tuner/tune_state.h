@@ -144,9 +144,6 @@ void scr_tune_shape(struct scr_tune *t, size_t shape, double share_end_s);
 
 /* tune_devices.c */
 
-/* Whether two devices are GPUs that share the shapes of one job. */
-bool scr_tune_alike(const scr_device_info *a, const scr_device_info *b);
-
 /* Tunes devices by a process each. The exit status. */
 int scr_tune_devices(const struct scr_tuner_options *o, const scr_device_info *const *devices,
                      size_t n, int argc, char **argv, const volatile sig_atomic_t *stop);
