@@ -22,10 +22,11 @@ static const char *best_of(const char *ids, const char *cuda_note, char why[200]
     memset(found, 0, sizeof found);
     for (const char *s = ids; *s != '\0'; s += s[0] == ',') {
         scr_device_info *info = &found[d.n_found++];
-        size_t n = strcspn(s, ",");
+        size_t n = strcspn(s, ","), n_backend = strcspn(s, ":");
 
-        snprintf(info->id, sizeof info->id, "%.*s", (int)n, s);
-        snprintf(info->backend, sizeof info->backend, "%.*s", (int)strcspn(s, ":"), s);
+        assert_true(n < sizeof info->id && n_backend < sizeof info->backend);
+        memcpy(info->id, s, n);
+        memcpy(info->backend, s, n_backend);
         info->is_cpu = strstr(info->id, ":c") != NULL || strcmp(info->backend, "ref") == 0;
         s += n;
     }
