@@ -349,10 +349,11 @@ int scr_table_from_records(const struct scr_records *records, struct scr_table *
     }
     if (status == SCR_OK)
         status = add_groups(out, &times, winners.items, winners.n, false);
-    qsort(winners.items, winners.n, sizeof(struct scr_record *), compare_groups_windowless);
+    if (winners.n > 0)
+        qsort(winners.items, winners.n, sizeof(struct scr_record *), compare_groups_windowless);
     if (status == SCR_OK)
         status = add_groups(out, &times, winners.items, winners.n, true);
-    if (status == SCR_OK)
+    if (status == SCR_OK && out->n > 0)
         qsort(out->entries, out->n, sizeof *out->entries, compare_entries);
     free(times.items);
     scr_winners_clear(&winners);
