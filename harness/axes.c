@@ -619,6 +619,27 @@ static int each_from(const struct scr_axes *a, int index, struct scr_point *p, s
     return status;
 }
 
+scr_problem scr_point_problem(const struct scr_point *p)
+{
+    int seq = p->seq != 0 ? p->seq : SCR_POINT_SEQ;
+
+    return (scr_problem){
+        .batch = p->batch,
+        .heads_q = p->heads,
+        .heads_kv = p->kv_heads != 0 ? p->kv_heads : p->heads,
+        .len_q = seq,
+        .len_k = p->kv != 0 ? p->kv : seq,
+        .dk = p->dk != 0 ? p->dk : p->head_dim,
+        .dv = p->dv != 0 ? p->dv : p->head_dim,
+        .q_pos0 = p->q_pos0,
+        .dtype = p->dtype,
+        .dtype_out = p->out_same ? p->dtype : SCR_F32,
+        .causal = p->causal,
+        .tanh_norm = p->norm,
+        .has_kv_len = p->has_kv_len,
+    };
+}
+
 int scr_axes_for_each(const struct scr_axes *a, scr_point_fn fn, void *user)
 {
     struct scr_axes full = {0};

@@ -82,6 +82,10 @@ void scr_axes_clear(struct scr_axes *a);
  */
 void scr_axes_mark_preset(struct scr_axes *a);
 
+/* The problem of a point, with what follows from other axes; of a trace, before its file is read.
+ */
+scr_problem scr_point_problem(const struct scr_point *p);
+
 /* Called for one point; a return other than 0 ends the enumeration. */
 typedef int (*scr_point_fn)(void *user, const struct scr_point *p);
 

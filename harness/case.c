@@ -400,26 +400,10 @@ static void settle_auto(struct scr_case *c)
 static int add_problem(struct adder *a, const struct scr_point *p, int head)
 {
     const char *invalid = "";
-    int seq = p->seq != 0 ? p->seq : SCR_POINT_SEQ;
     struct scr_case c = {
         .spec =
             {
-                .problem =
-                    {
-                        .batch = p->batch,
-                        .heads_q = p->heads,
-                        .heads_kv = p->kv_heads != 0 ? p->kv_heads : p->heads,
-                        .len_q = seq,
-                        .len_k = p->kv != 0 ? p->kv : seq,
-                        .dk = p->dk != 0 ? p->dk : p->head_dim,
-                        .dv = p->dv != 0 ? p->dv : p->head_dim,
-                        .q_pos0 = p->q_pos0,
-                        .dtype = p->dtype,
-                        .dtype_out = p->out_same ? p->dtype : SCR_F32,
-                        .causal = p->causal,
-                        .tanh_norm = p->norm,
-                        .has_kv_len = p->has_kv_len,
-                    },
+                .problem = scr_point_problem(p),
                 .workload = p->workload,
                 .window = p->window,
                 .r = p->r,

@@ -46,27 +46,6 @@ static scr_hint hint_of(const struct scr_axes *axes, const struct scr_point *p,
     return hint;
 }
 
-static scr_problem problem_of(const struct scr_point *p)
-{
-    int seq = p->seq != 0 ? p->seq : SCR_POINT_SEQ;
-
-    return (scr_problem){
-        .batch = p->batch,
-        .heads_q = p->heads,
-        .heads_kv = p->kv_heads != 0 ? p->kv_heads : p->heads,
-        .len_q = seq,
-        .len_k = p->kv != 0 ? p->kv : seq,
-        .dk = p->dk != 0 ? p->dk : p->head_dim,
-        .dv = p->dv != 0 ? p->dv : p->head_dim,
-        .q_pos0 = p->q_pos0,
-        .dtype = p->dtype,
-        .dtype_out = p->out_same ? p->dtype : SCR_F32,
-        .causal = p->causal,
-        .tanh_norm = p->norm,
-        .has_kv_len = p->has_kv_len,
-    };
-}
-
 /* Where something of the configuration is given. */
 static bool is_wanted(const struct scr_axes *axes)
 {
@@ -119,7 +98,7 @@ static void print_question(const struct asker *a, const scr_problem *p, const sc
 static int ask(void *user, const struct scr_point *p)
 {
     struct asker *a = user;
-    scr_problem problem = problem_of(p);
+    scr_problem problem = scr_point_problem(p);
     scr_hint hint;
     scr_config want;
     scr_choice choice;
