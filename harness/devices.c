@@ -289,6 +289,8 @@ static void print_device(const scr_device_info *info, FILE *f)
         fprintf(f, "  fp16");
     if (info->has_subgroups)
         fprintf(f, "  subgroups");
+    if (info->has_warpgroups)
+        fprintf(f, "  warpgroups");
     if (info->pci[0] != '\0')
         fprintf(f, "  pci %s", info->pci);
     fputc('\n', f);

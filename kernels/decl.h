@@ -15,6 +15,7 @@ enum {
     SCR_MAX_TUNABLES = 12,
     SCR_MAX_TUNABLE_VALUES = 12,
     SCR_MAX_STEPS = 4,
+    SCR_MAX_TENSOR_MAPS = 4,
 };
 
 /* What an expression may name, besides the kernel's own tunables. */
@@ -26,13 +27,14 @@ struct scr_decl_env {
     long CAUSAL; /* 0 or 1 */
     long SKIP;   /* enum scr_skip */
     /* the device */
-    long SM;            /* CUDA compute capability times ten, 0 elsewhere */
-    long IS_CPU;        /* 0 or 1 */
-    long UNITS;         /* compute units */
-    long LOCAL_MEM;     /* bytes a work-group may use */
-    long MAX_GROUP;     /* work-items a work-group may have */
-    long HAS_FP16;      /* 0 or 1 */
-    long HAS_SUBGROUPS; /* 0 or 1 */
+    long SM;             /* CUDA compute capability times ten, 0 elsewhere */
+    long IS_CPU;         /* 0 or 1 */
+    long UNITS;          /* compute units */
+    long LOCAL_MEM;      /* bytes a work-group may use */
+    long MAX_GROUP;      /* work-items a work-group may have */
+    long HAS_FP16;       /* 0 or 1 */
+    long HAS_SUBGROUPS;  /* 0 or 1 */
+    long HAS_WARPGROUPS; /* 0 or 1: CUDA's warpgroup products and bulk tensor copies */
     /* values of the kernel's tunables, in the order of its declaration */
     long tunable[SCR_MAX_TUNABLES];
 };
@@ -75,6 +77,17 @@ struct scr_kernel_step {
 };
 
 /*
+ * A CUDA tensor map that the entries get after the shape, in the order of the declaration: `tensor`
+ * as rows of its head dim in [batch x heads][length], read in boxes of box_rows rows by 64
+ * elements, or by the head dim where that is less, swizzled by their width in bytes. Rows past the
+ * end of a head are zeros.
+ */
+struct scr_tensor_map {
+    char tensor;                                        /* 'q', 'k' or 'v' */
+    size_t (*box_rows)(const struct scr_decl_env *env); /* 1 to 256 */
+};
+
+/*
  * The C kernels of the ref backend. Pointers are host memory laid out as in screening/problem.h;
  * `counters` is NULL unless counting. `parallel_for` runs body(user, i) for i in [0, n) on the
  * backend's threads and returns when all are done.
@@ -103,6 +116,7 @@ struct scr_kernel_decl {
     const char *file;    /* path below kernels/ */
     const char *source;  /* complete source with includes resolved; NULL for ref */
     uint64_t source_hash;
+    const char *target; /* CUDA: the one target it is compiled for, "sm_90a"; NULL: the device's */
     scr_host_kernel host; /* ref only */
     int n_tunables;
     struct scr_tunable tunables[SCR_MAX_TUNABLES];
@@ -112,6 +126,8 @@ struct scr_kernel_decl {
     size_t (*work)(const struct scr_decl_env *env);      /* probes: FLOP or bytes; else NULL */
     int n_steps;
     struct scr_kernel_step steps[SCR_MAX_STEPS];
+    int n_tensor_maps;
+    struct scr_tensor_map tensor_maps[SCR_MAX_TENSOR_MAPS];
 };
 
 /* In order of preference: the first supported variant of a kernel is the default one. */

@@ -18,14 +18,15 @@ import sys
 ROOT = os.path.dirname(os.path.abspath(__file__))
 ENV_NAMES = set(
     """BATCH HEADS_Q HEADS_KV LEN_Q LEN_K DK DV DTYPE DTYPE_BYTES CAUSAL SKIP SM IS_CPU UNITS
-    LOCAL_MEM MAX_GROUP HAS_FP16 HAS_SUBGROUPS""".split())
+    LOCAL_MEM MAX_GROUP HAS_FP16 HAS_SUBGROUPS HAS_WARPGROUPS""".split())
 FUNCTIONS = {"ceil_div", "max", "min", "round_up"}
 CONSTANTS = {"F32": "0", "F16": "1", "BF16": "2"}
 KERNELS = ("dense", "masked-dense", "tile-skip")
 PROBES = ("probe-empty", "probe-matrix", "probe-bandwidth")
 BACKENDS = ("ref", "opencl", "cuda")
-ONCE = ("kernel", "variant", "backend", "summary", "workspace", "work", "host")
-MAX_TUNABLES, MAX_VALUES, MAX_STEPS = 12, 12, 4
+ONCE = ("kernel", "variant", "backend", "summary", "workspace", "work", "host",
+        "target")
+MAX_TUNABLES, MAX_VALUES, MAX_STEPS, MAX_TENSOR_MAPS = 12, 12, 4, 4
 
 
 class DeclError(Exception):
@@ -77,7 +78,8 @@ def expression(text, tunables, where):
 
 def parse(path):
     lines = inline(path, set())
-    d = {"file": path, "tunables": [], "when": [], "require": [], "steps": [], "lines": lines}
+    d = {"file": path, "tunables": [], "when": [], "require": [], "steps": [], "maps": [],
+         "lines": lines}
     for file, number, line in lines:
         m = re.match(r"\s*(?:/?\*+|//)?\s*@(\w+)\s*(.*?)\s*(?:\*/)?$", line)
         if not m:
@@ -101,6 +103,11 @@ def parse(path):
             d["tunables"].append((t.group(1), int(t.group(2)), values, t.group(4)))
         elif key in ("when", "require"):
             d[key].append((value, where))
+        elif key == "tensor_map":
+            t = re.match(r"([qkv]):\s*(.+)$", value)
+            if not t:
+                raise DeclError(f"{where}: want '@tensor_map q: ROWS', or k, or v")
+            d["maps"].append((t.group(1), t.group(2), where))
         elif key == "step":
             d["steps"].append({"entry": value})
         elif key in ("groups", "group", "local"):
@@ -122,11 +129,15 @@ def parse(path):
             raise DeclError(f"kernels/{path}: a ref kernel has @host and no @step")
     elif not d["steps"] or "host" in d:
         raise DeclError(f"kernels/{path}: no @step, or @host outside ref")
+    if d["backend"] != "cuda" and ("target" in d or d["maps"]):
+        raise DeclError(f"kernels/{path}: @target and @tensor_map are for cuda")
     names = [t[0] for t in d["tunables"]]
     if len(set(names)) != len(names):
         raise DeclError(f"kernels/{path}: a tunable is declared twice")
     if len(d["tunables"]) > MAX_TUNABLES or len(d["steps"]) > MAX_STEPS:
         raise DeclError(f"kernels/{path}: too many tunables or steps")
+    if len(d["maps"]) > MAX_TENSOR_MAPS:
+        raise DeclError(f"kernels/{path}: more than {MAX_TENSOR_MAPS} tensor maps")
     return d
 
 
@@ -182,6 +193,8 @@ def emit(d, index, out):
             fn("void", f"s{s}_{key}", ", size_t out[3]", body)
         value, where = step.get("local", ("0", ""))
         fn("size_t", f"s{s}_local", "", f"    return (size_t)({expression(value, names, where)});\n")
+    for i, (_, rows, where) in enumerate(d["maps"]):
+        fn("size_t", f"m{i}_rows", "", f"    return (size_t)({expression(rows, names, where)});\n")
     source = source_text(d)
     if d["backend"] == "ref":
         out.append(f"void {d['host']}(const struct scr_host_call *call);\n")
@@ -193,6 +206,8 @@ def emit(d, index, out):
     steps = "".join(
         f'        {{"{s["entry"]}", {p}_s{i}_groups, {p}_s{i}_group, {p}_s{i}_local}},\n'
         for i, s in enumerate(d["steps"]))
+    maps = "".join(f"        {{'{tensor}', {p}_m{i}_rows}},\n"
+                   for i, (tensor, _, _) in enumerate(d["maps"]))
     lines = [
         "    {",
         f'        .backend = "{d["backend"]}",',
@@ -213,6 +228,11 @@ def emit(d, index, out):
               f"        .n_steps = {len(d['steps'])},"]
     if steps:
         lines.append("        .steps = {\n" + steps + "        },")
+    if "target" in d:
+        lines.append(f"        .target = {quoted(d['target'])},")
+    if maps:
+        lines.append(f"        .n_tensor_maps = {len(d['maps'])},\n"
+                     "        .tensor_maps = {\n" + maps + "        },")
     lines.append("    },")
     return "\n".join(lines)
 

@@ -69,6 +69,12 @@ struct scr_launch {
     size_t local_bytes;
 };
 
+/* One tensor map of a run, as the declaration has it. */
+struct scr_run_map {
+    char tensor;
+    int box_rows;
+};
+
 /*
  * A flag of scr_plan_create for tests alone: tile-skip leaves out tiles whose largest weight is
  * below 1/16 but not 0, as with a threshold that slipped. What a check of results is worth can be
@@ -91,6 +97,8 @@ struct scr_run {
     bool fault_skip; /* for kernels that are compiled in; others have it in their defines */
     int n_launches;
     struct scr_launch launches[SCR_MAX_STEPS];
+    int n_maps;
+    struct scr_run_map maps[SCR_MAX_TENSOR_MAPS];
 };
 
 struct scr_backend {

@@ -62,6 +62,7 @@ void scr_env_init(struct scr_decl_env *env, const scr_device_info *info, const s
         .MAX_GROUP = info->max_group_size,
         .HAS_FP16 = info->has_fp16,
         .HAS_SUBGROUPS = info->has_subgroups,
+        .HAS_WARPGROUPS = info->has_warpgroups,
     };
 }
 

@@ -36,6 +36,15 @@ enum {
     SCR_CU_FUNC_ATTRIBUTE_NUM_REGS = 4,
     SCR_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
 
+    SCR_CU_TENSOR_MAP_DATA_TYPE_UINT16 = 1,
+    SCR_CU_TENSOR_MAP_INTERLEAVE_NONE = 0,
+    SCR_CU_TENSOR_MAP_SWIZZLE_32B = 1,
+    SCR_CU_TENSOR_MAP_SWIZZLE_64B = 2,
+    SCR_CU_TENSOR_MAP_SWIZZLE_128B = 3,
+    SCR_CU_TENSOR_MAP_L2_PROMOTION_128B = 2,
+    SCR_CU_TENSOR_MAP_L2_PROMOTION_256B = 3,
+    SCR_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0,
+
     SCR_CU_JIT_ERROR_LOG_BUFFER = 5,
     SCR_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6,
 };
@@ -89,9 +98,22 @@ enum {
        unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,                \
        scr_cu_stream stream, void **parameters, void **extra))
 
+/* Passed to a kernel by value; its address is a multiple of 128 on the host, too. */
+typedef struct scr_cu_tensor_map {
+    _Alignas(128) uint64_t opaque[16];
+} scr_cu_tensor_map;
+
+/* Those that drivers before CUDA 12.0 lack; NULL then. */
+#define SCR_CU_NEWER_FUNCTIONS(F)                                                                  \
+    F(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled",                                            \
+      (scr_cu_tensor_map * map, int type, uint32_t rank, void *address, const uint64_t *lengths,   \
+       const uint64_t *strides, const uint32_t *box, const uint32_t *element_strides,              \
+       int interleave, int swizzle, int l2_promotion, int oob_fill))
+
 #define SCR_CU_FIELD(name, symbol, parameters) scr_cu_result(*name) parameters;
 struct scr_cu_driver {
     SCR_CU_FUNCTIONS(SCR_CU_FIELD)
+    SCR_CU_NEWER_FUNCTIONS(SCR_CU_FIELD)
 };
 #undef SCR_CU_FIELD
 

@@ -207,6 +207,7 @@ int scr_cuda_compile(const struct scr_nvrtc *nvrtc, const struct scr_kernel_decl
     int n_options = 0;
     int n_defines = 0;
     int arch = choose_arch(nvrtc, sm);
+    bool known = arch != 0 && (decl->target == NULL || (arch == sm && nvrtc->major >= 12));
     int status;
     scr_nvrtc_result result;
 
@@ -215,10 +216,13 @@ int scr_cuda_compile(const struct scr_nvrtc *nvrtc, const struct scr_kernel_decl
         n_defines++;
     if (n_defines > MAX_OPTIONS - 4)
         return SCR_ERR_INVALID;
-    if (arch == 0)
+    if (!known)
         return SCR_ERR_UNSUPPORTED;
-    snprintf(arch_option, sizeof arch_option, "--gpu-architecture=%s_%d",
-             image->is_ptx ? "compute" : "sm", arch);
+    if (decl->target != NULL)
+        snprintf(arch_option, sizeof arch_option, "--gpu-architecture=%s", decl->target);
+    else
+        snprintf(arch_option, sizeof arch_option, "--gpu-architecture=%s_%d",
+                 image->is_ptx ? "compute" : "sm", arch);
     options[n_options++] = arch_option;
     options[n_options++] = "--std=c++17";
     options[n_options++] = "--generate-line-info";

@@ -34,13 +34,15 @@ struct scr_cuda_image {
 
 /*
  * Compiles decl->source for a GPU of compute capability sm / 10: to a cubin where NVRTC knows it,
- * else to PTX of the highest architecture below it that NVRTC knows.
+ * else to PTX of the highest architecture below it that NVRTC knows. A declaration with a target is
+ * compiled to a cubin for that one.
  *
  * defines   NULL-terminated "NAME=value"
  * verbose   the log also tells registers, spills and shared memory of each entry
  * image     overwritten; give it to scr_cuda_image_clear whatever is returned
  *
- * Returns SCR_OK, SCR_ERR_COMPILE, SCR_ERR_UNSUPPORTED (sm is older than all that NVRTC knows) or
+ * Returns SCR_OK, SCR_ERR_COMPILE, SCR_ERR_UNSUPPORTED (sm is older than all that NVRTC knows,
+ * or the target is unknown to it) or
  * SCR_ERR_NO_MEMORY.
  */
 int scr_cuda_compile(const struct scr_nvrtc *nvrtc, const struct scr_kernel_decl *decl,

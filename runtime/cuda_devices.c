@@ -17,6 +17,9 @@ static bool find_functions(struct cuda *cuda, const char **missing)
     }
     SCR_CU_FUNCTIONS(FIND)
 #undef FIND
+#define FIND(name, symbol, parameters) *(void **)&cuda->api.name = dlsym(cuda->library, symbol);
+    SCR_CU_NEWER_FUNCTIONS(FIND)
+#undef FIND
     return true;
 }
 
@@ -59,6 +62,16 @@ static int attribute(const struct cuda *cuda, scr_cu_device gpu, int which)
     return value;
 }
 
+/* Warpgroup products and tensor maps are of Hopper, and of CUDA 12. */
+static bool has_warpgroups(const struct cuda *cuda, int sm)
+{
+    int major = 12, minor;
+
+    if (cuda->nvrtc != NULL)
+        scr_nvrtc_get_version(cuda->nvrtc, &major, &minor);
+    return sm == 90 && cuda->api.cuTensorMapEncodeTiled != NULL && major >= 12;
+}
+
 static int add_device(scr_context *ctx, const struct cuda *cuda, int ordinal)
 {
     scr_device_info info = {0};
@@ -90,6 +103,7 @@ static int add_device(scr_context *ctx, const struct cuda *cuda, int ordinal)
     snprintf(info.arch, sizeof info.arch, "sm_%d", (int)info.sm);
     info.has_fp16 = true;
     info.has_subgroups = true;
+    info.has_warpgroups = has_warpgroups(cuda, info.sm);
     info.compute_units = attribute(cuda, gpu, SCR_CU_ATTRIBUTE_MULTIPROCESSOR_COUNT);
     info.max_group_size = attribute(cuda, gpu, SCR_CU_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
     info.max_alloc = info.global_mem;

@@ -151,6 +151,30 @@ static scr_cu_pointer address_of(const void *p)
     return (scr_cu_pointer)(uintptr_t)p;
 }
 
+/* Rows [batch x heads][length] of one tensor, as struct scr_tensor_map has it. */
+static int make_tensor_map(scr_device *dev, const struct scr_run *run,
+                           const struct scr_run_map *want, scr_cu_tensor_map *out)
+{
+    static const uint32_t dense[] = {1, 1, 1};
+    const scr_problem *p = run->problem;
+    const bool is_q = want->tensor == 'q';
+    const void *address = is_q ? run->args->q : want->tensor == 'k' ? run->args->k : run->args->v;
+    const uint64_t width = (uint64_t)(want->tensor == 'v' ? p->dv : p->dk);
+    const uint64_t bytes = width * scr_dtype_bytes(p->dtype);
+    const uint64_t lengths[] = {width, (uint64_t)(is_q ? p->len_q : p->len_k),
+                                (uint64_t)p->batch * (uint64_t)(is_q ? p->heads_q : p->heads_kv)};
+    const uint64_t strides[] = {bytes, bytes * lengths[1]};
+    const uint32_t box[] = {width < 64 ? (uint32_t)width : 64, (uint32_t)want->box_rows, 1};
+    const int swizzle = bytes >= 128  ? SCR_CU_TENSOR_MAP_SWIZZLE_128B
+                        : bytes == 64 ? SCR_CU_TENSOR_MAP_SWIZZLE_64B
+                                      : SCR_CU_TENSOR_MAP_SWIZZLE_32B;
+
+    return CHECK(dev, cuTensorMapEncodeTiled, out, SCR_CU_TENSOR_MAP_DATA_TYPE_UINT16, 3,
+                 (void *)(uintptr_t)address, lengths, strides, box, dense,
+                 SCR_CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, SCR_CU_TENSOR_MAP_L2_PROMOTION_256B,
+                 SCR_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+}
+
 /* Zeroes the counters and enqueues the steps; the context is current. */
 static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_cu_stream stream)
 {
@@ -163,10 +187,15 @@ static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_
     scr_cu_pointer workspace = address_of(scr_buffer_memory(run->workspace));
     scr_cu_pointer counters = address_of(scr_buffer_memory(run->counters));
     struct scr_shape shape = run->shape;
-    void *parameters[] = {&q, &k, &v, &r, &w, &kv_len, &o, &workspace, &counters, &shape};
+    scr_cu_tensor_map maps[SCR_MAX_TENSOR_MAPS];
+    /* A function takes as many as it has parameters. */
+    void *parameters[] = {&q,         &k,        &v,     &r,       &w,       &kv_len,  &o,
+                          &workspace, &counters, &shape, &maps[0], &maps[1], &maps[2], &maps[3]};
     int status = SCR_OK;
 
-    if (run->counters != NULL)
+    for (int i = 0; status == SCR_OK && i < run->n_maps; i++)
+        status = make_tensor_map(dev, run, &run->maps[i], &maps[i]);
+    if (status == SCR_OK && run->counters != NULL)
         status = CHECK(dev, cuMemsetD8Async, counters, 0, run->counters->bytes, stream);
     for (int i = 0; status == SCR_OK && i < run->n_launches; i++)
         status = launch(dev, prog->impl, &run->launches[i], stream, parameters);

@@ -103,6 +103,10 @@ void scr_run_set_launches(struct scr_run *run, const struct scr_kernel_decl *dec
         l->local_bytes = decl->steps[i].local_bytes(env);
         run->n_launches += l->groups[0] * l->groups[1] * l->groups[2] != 0;
     }
+    run->n_maps = decl->n_tensor_maps;
+    for (int i = 0; i < decl->n_tensor_maps; i++)
+        run->maps[i] = (struct scr_run_map){decl->tensor_maps[i].tensor,
+                                            (int)decl->tensor_maps[i].box_rows(env)};
 }
 
 static int32_t group_size(const struct scr_launch *l)

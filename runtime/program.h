@@ -17,7 +17,8 @@
 int scr_program_get(scr_device *dev, const struct scr_kernel_decl *decl, const char *const *defines,
                     struct scr_program **out);
 
-/* The geometry of each step that has a work-group to run; the others are left out. */
+/* The geometry of each step that has a work-group to run; the others are left out. And the tensor
+ * maps. */
 void scr_run_set_launches(struct scr_run *run, const struct scr_kernel_decl *decl,
                           const struct scr_decl_env *env);
 

@@ -25,6 +25,7 @@ AT(scr_device_info, arch, 496);
 AT(scr_device_info, is_cpu, 528);
 AT(scr_device_info, has_fp16, 529);
 AT(scr_device_info, has_subgroups, 530);
+AT(scr_device_info, has_warpgroups, 531);
 AT(scr_device_info, sm, 532);
 AT(scr_device_info, compute_units, 536);
 AT(scr_device_info, max_group_size, 540);

@@ -43,6 +43,17 @@ BAD = [
     ("no step", GOOD.split(" * @step")[0] + "*/\n", "no @step"),
     ("no group", GOOD.replace("@group TILE_Q\n", "\n"), "has no @group"),
     ("group before step", "/* @group 3 */\n" + GOOD, "before @step"),
+    ("target outside cuda", GOOD.replace(" * @step", " * @target sm_90a\n * @step"), "are for cuda"),
+    ("tensor map outside cuda", GOOD.replace(" * @step", " * @tensor_map k: TILE_Q\n * @step"),
+     "are for cuda"),
+    ("tensor map of o", GOOD.replace("opencl", "cuda").replace(" * @step", " * @tensor_map o: 1\n * @step"),
+     "want '@tensor_map"),
+    ("tensor map of an unknown name",
+     GOOD.replace("opencl", "cuda").replace(" * @step", " * @tensor_map k: ROWS\n * @step"),
+     "unknown name 'ROWS'"),
+    ("five tensor maps",
+     GOOD.replace("opencl", "cuda").replace(" * @step", " * @tensor_map k: 1\n" * 5 + " * @step"),
+     "more than 4 tensor maps"),
     ("twice", GOOD.replace(" * @variant t", " * @variant t\n * @variant u"), "second @variant"),
 ]
 

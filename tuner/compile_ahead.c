@@ -77,6 +77,7 @@ static bool describe(struct ahead *a)
     a->info = (scr_device_info){.backend = "cuda",
                                 .has_fp16 = true,
                                 .has_subgroups = true,
+                                .has_warpgroups = sm == 90,
                                 .sm = sm,
                                 .compute_units = 100,
                                 .max_group_size = 1024,

@@ -23,6 +23,7 @@ static const struct scr_member device_members[] = {
     DEVICE(is_cpu, FLAG),
     DEVICE(has_fp16, FLAG),
     DEVICE(has_subgroups, FLAG),
+    DEVICE(has_warpgroups, FLAG),
     DEVICE(sm, WHOLE),
     DEVICE(compute_units, WHOLE),
     DEVICE(max_group_size, WHOLE),

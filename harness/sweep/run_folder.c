@@ -263,13 +263,13 @@ int scr_run_folder_reopen(struct scr_run_folder *f, const char *dir, struct scr_
 
 static json_t *device_json(const scr_device_info *d)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:I, s:I, s:s}",
-                     "id", d->id, "backend", d->backend, "name", d->name, "vendor", d->vendor,
-                     "platform", d->platform, "driver", d->driver, "arch", d->arch, "is_cpu",
-                     d->is_cpu, "fp16", d->has_fp16, "subgroups", d->has_subgroups, "compute_units",
-                     (int)d->compute_units, "memory_bytes", (json_int_t)d->global_mem,
-                     "local_bytes", (json_int_t)d->local_mem, "cache_bytes",
-                     (json_int_t)d->cache_bytes, "pci", d->pci);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:I, s:I, s:s}", "id",
+        d->id, "backend", d->backend, "name", d->name, "vendor", d->vendor, "platform", d->platform,
+        "driver", d->driver, "arch", d->arch, "is_cpu", d->is_cpu, "fp16", d->has_fp16, "subgroups",
+        d->has_subgroups, "warpgroups", d->has_warpgroups, "compute_units", (int)d->compute_units,
+        "memory_bytes", (json_int_t)d->global_mem, "local_bytes", (json_int_t)d->local_mem,
+        "cache_bytes", (json_int_t)d->cache_bytes, "pci", d->pci);
 }
 
 json_t *scr_run_folder_now(void)

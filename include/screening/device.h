@@ -30,6 +30,7 @@ typedef struct scr_device_info {
     bool is_cpu;            /**< runs on the host's processors */
     bool has_fp16;          /**< native half arithmetic (OpenCL: cl_khr_fp16) */
     bool has_subgroups;     /**< OpenCL: cl_khr_subgroups; true for CUDA */
+    bool has_warpgroups;    /**< CUDA: Hopper, and driver and NVRTC know its warpgroup products */
     int32_t sm;             /**< CUDA compute capability times ten (90); 0 elsewhere */
     int32_t compute_units;  /**< SMs, compute units or host threads */
     int32_t max_group_size; /**< work-items (threads) a work-group (block) may have */
