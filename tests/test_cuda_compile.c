@@ -56,6 +56,7 @@ static scr_device_info device_of(int sm)
         .max_group_size = 1024,
         .has_fp16 = true,
         .has_subgroups = true,
+        .has_warpgroups = sm == 90,
         .local_mem = sm == 80   ? 163u * 1024u
                      : sm == 90 ? 227u * 1024u
                                 : 99u * 1024u,
@@ -188,7 +189,7 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
  */
 static int add_values(struct jobs *jobs, const struct scr_kernel_decl *d)
 {
-    const bool mma = strcmp(d->variant, "mma") == 0;
+    const bool mma = strcmp(d->variant, "mma") == 0 || strcmp(d->variant, "wgmma") == 0;
     int n = 0;
 
     for (int t = 0; t < d->n_tunables; t++) {
