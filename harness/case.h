@@ -78,6 +78,9 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size);
  */
 void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size);
 
+/* The value of the axis kv_len: "none", "full", "ragged" or a number. */
+void scr_case_kv_len(const struct scr_case *c, char *out, size_t size);
+
 /* Whether two such commands run the same case, be it with another --time-limit. */
 bool scr_case_repro_same(const char *a, const char *b);
 
