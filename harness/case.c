@@ -614,7 +614,7 @@ void scr_case_list_sort(struct scr_case_list *l)
 
 void scr_case_list_print(const struct scr_case_list *l, FILE *f)
 {
-    size_t n = l->n;
+    size_t n = l->n - l->n_spare;
     char name[SCR_CASE_TEXT];
 
     for (size_t i = 0; i < n; i++) {
@@ -623,7 +623,7 @@ void scr_case_list_print(const struct scr_case_list *l, FILE *f)
                 l->cases[i].why);
     }
     fprintf(f, "%zu configuration%s", n, n == 1 ? "" : "s");
-    if (l->n_groups > 0) /* sorted */
+    if (l->n_groups > 0 && l->n_spare == 0) /* sorted */
         fprintf(f, " on %zu data set%s", l->n_groups, l->n_groups == 1 ? "" : "s");
     fputc('\n', f);
 }

@@ -42,6 +42,7 @@ struct scr_case_list {
     char extra[80];      /* options that change what is measured, "--cache warm", or "" */
     char dropped[160];   /* why the last point without a meaning was left out, or "" */
     bool kernel_missing; /* a backend lacks a kernel or variant that was named */
+    size_t n_spare;      /* of --random, the last ones: each is there for one that is unsupported */
 };
 
 /*
