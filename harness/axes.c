@@ -211,10 +211,17 @@ static bool apply_q_pos0(const struct axis *axis, const char *text, struct scr_p
 
 static bool apply_kv_len(const struct axis *axis, const char *text, struct scr_point *p)
 {
-    (void)axis;
+    long n;
+
+    p->kv_len = SCR_KV_LEN_ALL;
     p->ragged = strcmp(text, "ragged") == 0;
-    p->has_kv_len = p->ragged || strcmp(text, "full") == 0;
-    return p->has_kv_len || strcmp(text, "none") == 0;
+    p->has_kv_len = strcmp(text, "none") != 0;
+    if (p->ragged || !p->has_kv_len || strcmp(text, "full") == 0)
+        return true;
+    if (!scr_parse_int(text, axis->lo, axis->hi, &n))
+        return false;
+    p->kv_len = (int)n;
+    return true;
 }
 
 /* NAME=NUMBER[+NAME=NUMBER...]: parameters that the kernel's declaration names. */
@@ -267,7 +274,8 @@ static const struct axis axes[] = {
     {"norm", "0 or 1", "0", apply_bool, false, AT(norm), 0, 0},
     {"q_pos0", "a position within 16777216 of 0, or auto", "auto", apply_q_pos0, true, AT(q_pos0),
      -MAX_LEN, MAX_LEN},
-    {"kv_len", "none, full or ragged", "none", apply_kv_len, false, 0, 0, 0},
+    {"kv_len", "none, full, ragged or a number of keys from 0", "none", apply_kv_len, true, 0, 0,
+     MAX_LEN},
     {"workload", "iid, planted, shuffled or skewed[:D[xRUN]], window, ends[:0|:1] or trace:FILE",
      "iid", apply_workload, false, 0, 0, 0},
     {"trace_head", "all (the layer as one case), each, or a query head from 0", "all",
@@ -562,6 +570,11 @@ size_t scr_axes_values(const struct scr_axes *a, const char *axis)
     int index = find_axis(axis, strlen(axis));
 
     return index < 0 ? 0 : a->lists[index].n;
+}
+
+const char *scr_axes_value(const struct scr_axes *a, const char *axis, size_t i)
+{
+    return a->lists[find_axis(axis, strlen(axis))].text[i];
 }
 
 bool scr_axes_has(const struct scr_axes *a, const char *axis)

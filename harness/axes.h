@@ -16,6 +16,7 @@
 /* AUTO: as the lookup table has it; DEFAULT: as the kernel's declaration has it. */
 enum { SCR_TILE_AUTO = 0, SCR_TILE_ALL = -1, SCR_TILE_DEFAULT = -2 };
 enum { SCR_HEAD_ALL = -1, SCR_HEAD_EACH = -2 };
+enum { SCR_KV_LEN_ALL = -1 };
 
 /* One element of the product, before it meets a device. */
 struct scr_point {
@@ -31,6 +32,7 @@ struct scr_point {
     bool causal, norm;
     int q_pos0;
     bool has_kv_len, ragged;
+    int kv_len; /* SCR_KV_LEN_ALL, or keys that exist */
     struct scr_workload workload;
     int trace_head; /* SCR_HEAD_* or a query head of the trace, alone */
     struct scr_window window;
@@ -74,6 +76,8 @@ int scr_axes_override(struct scr_axes *a, const struct scr_axes *over);
 
 bool scr_axes_has(const struct scr_axes *a, const char *axis);
 size_t scr_axes_values(const struct scr_axes *a, const char *axis);
+/* The i-th of them as it was written, borrowed. */
+const char *scr_axes_value(const struct scr_axes *a, const char *axis, size_t i);
 void scr_axes_clear(struct scr_axes *a);
 
 /*

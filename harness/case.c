@@ -65,6 +65,16 @@ static struct scr_workload anywhere(const struct scr_workload *w)
     return found;
 }
 
+void scr_case_kv_len(const struct scr_case *c, char *out, size_t size)
+{
+    if (!c->spec.problem.has_kv_len)
+        snprintf(out, size, "none");
+    else if (c->spec.ragged_kv_len || c->spec.kv_missing == 0)
+        snprintf(out, size, "%s", c->spec.ragged_kv_len ? "ragged" : "full");
+    else
+        snprintf(out, size, "%d", c->spec.problem.len_k - c->spec.kv_missing);
+}
+
 /* Everything of a case that decides its data, its shape and its truth. */
 static char *data_words(const struct scr_case *c)
 {
@@ -106,9 +116,26 @@ static char *data_words(const struct scr_case *c)
         add_word(out, sizeof out, "norm", "1");
     if (p->q_pos0 != SCR_Q_POS0_DEFAULT)
         add_int(out, sizeof out, "q_pos0", p->q_pos0);
-    if (p->has_kv_len)
-        add_word(out, sizeof out, "kv_len", c->spec.ragged_kv_len ? "ragged" : "full");
+    if (p->has_kv_len) {
+        scr_case_kv_len(c, text, sizeof text);
+        add_word(out, sizeof out, "kv_len", text);
+    }
     return strdup(out);
+}
+
+/* What the data words leave to the default, of axes for which the preset of --check has lists. */
+static void default_words(const struct scr_case *c, char *out, size_t size)
+{
+    const scr_problem *p = &c->spec.problem;
+
+    if (p->dtype_out == SCR_F32)
+        add_word(out, size, "out", "f32");
+    if (!p->tanh_norm)
+        add_word(out, size, "norm", "0");
+    if (p->q_pos0 == SCR_Q_POS0_DEFAULT)
+        add_word(out, size, "q_pos0", "auto");
+    if (!p->has_kv_len)
+        add_word(out, size, "kv_len", "none");
 }
 
 /* What chooses the kernel and its parameters, complete. */
@@ -140,10 +167,12 @@ static void kernel_words(const struct scr_case *c, char *out, size_t size)
 
 void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size)
 {
-    char words[1400] = "", program[600];
+    char words[1600] = "", program[600];
 
     bool timed = strcmp(mode, "--sweep") == 0 && c->extra != NULL && c->extra[0] != '\0';
 
+    if (strcmp(mode, "--check") == 0)
+        default_words(c, words, sizeof words);
     kernel_words(c, words, sizeof words);
     scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
     snprintf(out, size, "%s %s --device %s %s %s --seed %llu%s%s", program, mode, c->device->id,
@@ -421,6 +450,12 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
             return status;
     }
     settle_auto(&c);
+    if (p->kv_len != SCR_KV_LEN_ALL)
+        c.spec.kv_missing = c.spec.problem.len_k - p->kv_len;
+    if (c.spec.kv_missing < 0) {
+        snprintf(a->list->dropped, sizeof a->list->dropped, "kv_len %d is above kv", p->kv_len);
+        return SCR_OK;
+    }
     if (scr_problem_validate(&c.spec.problem, &invalid) != SCR_OK) {
         snprintf(a->list->dropped, sizeof a->list->dropped, "%s", invalid);
         return SCR_OK;
@@ -510,6 +545,8 @@ static int by_data(const void *pa, const void *pb)
     const struct scr_case *a = pa, *b = pb;
     int cmp = strcmp(a->data_words, b->data_words);
 
+    if (cmp == 0)
+        cmp = (a->spec.seed > b->spec.seed) - (a->spec.seed < b->spec.seed);
     return cmp != 0 ? cmp : (a->order > b->order) - (a->order < b->order);
 }
 
@@ -545,7 +582,8 @@ void scr_case_list_sort(struct scr_case_list *l)
     /* A group is named by the order of its first case, so that groups keep the order asked for. */
     qsort(l->cases, l->n, sizeof *l->cases, by_data);
     for (size_t i = 0; i < l->n; i++) {
-        bool same = i > 0 && strcmp(l->cases[i].data_words, l->cases[i - 1].data_words) == 0;
+        bool same = i > 0 && strcmp(l->cases[i].data_words, l->cases[i - 1].data_words) == 0 &&
+                    l->cases[i].spec.seed == l->cases[i - 1].spec.seed;
 
         l->cases[i].group = same ? l->cases[i - 1].group : l->cases[i].order;
         l->n_groups += !same;
@@ -576,15 +614,16 @@ void scr_case_list_sort(struct scr_case_list *l)
 
 void scr_case_list_print(const struct scr_case_list *l, FILE *f)
 {
+    size_t n = l->n - l->n_spare;
     char name[SCR_CASE_TEXT];
 
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         scr_case_name(&l->cases[i], name, sizeof name);
         fprintf(f, "%s%s%s\n", name, l->cases[i].refused != SCR_OK ? "  unsupported: " : "",
                 l->cases[i].why);
     }
-    fprintf(f, "%zu configuration%s", l->n, l->n == 1 ? "" : "s");
-    if (l->n_groups > 0) /* sorted */
+    fprintf(f, "%zu configuration%s", n, n == 1 ? "" : "s");
+    if (l->n_groups > 0 && l->n_spare == 0) /* sorted */
         fprintf(f, " on %zu data set%s", l->n_groups, l->n_groups == 1 ? "" : "s");
     fputc('\n', f);
 }

@@ -42,6 +42,7 @@ struct scr_case_list {
     char extra[80];      /* options that change what is measured, "--cache warm", or "" */
     char dropped[160];   /* why the last point without a meaning was left out, or "" */
     bool kernel_missing; /* a backend lacks a kernel or variant that was named */
+    size_t n_spare;      /* of --random, the last ones: each is there for one that is unsupported */
 };
 
 /*
@@ -77,6 +78,9 @@ void scr_case_name(const struct scr_case *c, char *out, size_t size);
  * timed and so has no use for the extra words.
  */
 void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_t size);
+
+/* The value of the axis kv_len: "none", "full", "ragged" or a number. */
+void scr_case_kv_len(const struct scr_case *c, char *out, size_t size);
 
 /* Whether two such commands run the same case, be it with another --time-limit. */
 bool scr_case_repro_same(const char *a, const char *b);

@@ -41,6 +41,8 @@ enum {
     OPT_PEER_KERNEL,
     OPT_WORKER,
     OPT_INJECT,
+    OPT_RANDOM,
+    OPT_JOBS,
     OPT_AXIS, /* -a */
 };
 
@@ -72,6 +74,8 @@ static const struct option long_options[] = {
     {"peer-kernel", required_argument, NULL, OPT_PEER_KERNEL},
     {"worker", required_argument, NULL, OPT_WORKER},
     {"inject", required_argument, NULL, OPT_INJECT},
+    {"random", required_argument, NULL, OPT_RANDOM},
+    {"jobs", required_argument, NULL, OPT_JOBS},
     {NULL, 0, NULL, 0},
 };
 
@@ -93,19 +97,19 @@ void scr_options_help(FILE *f)
         "  --help, --version\n"
         "\n"
         "Options\n"
-        "  --device SEL[,..]   ids (cuda:0), backends (opencl) or all; default: the best device,\n"
-        "                      for a sweep also the CPU\n"
+        "  --device SEL[,..]   ids (cuda:0), backends (opencl), all; default: the best and the "
+        "CPU\n"
         "  --preset NAME       quick (about two minutes, default), full, or check\n"
         "  --cases FILE        instead of a preset: products of axes, a line of AXIS=LIST words "
         "each\n"
         "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable\n"
         "  --dry-run           list the configurations and stop\n"
         "  --strict            of --check: a configuration that is left out is a failure\n"
+        "  --random N          of --check: N problems drawn by the seed; -a limits what is drawn\n"
+        "  --jobs N            of --check: so many worker processes side by side; default 1\n"
         "  --seed N            of the data; default 1\n"
         "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
-        "  --format LIST       printed at the end of a sweep: table (default), csv, md, json (a "
-        "line a\n"
-        "                      row); --compare prints table or md\n"
+        "  --format LIST       a sweep prints table (default), csv, md, json; --compare table, md\n"
         "  --budget TIME       start no row after 90, 90s, 5m or 1h; --resume goes on\n"
         "  --cache STATE       cold (default: runs take turns among copies of the data) or warm\n"
         "  --time-limit TIME   sampling of a kernel and of each it is compared with; 0.3s, full "
@@ -128,7 +132,7 @@ void scr_options_help(FILE *f)
         "  window              a number of tokens, inf, init (2 to 256 over the heads), auto\n"
         "  r                   sharpness > 0, auto               causal  0, 1\n"
         "  norm                0, 1 (TanhNorm)                   out     f32, same (as dtype)\n"
-        "  q_pos0              position of query 0, auto         kv_len  none, full, ragged\n"
+        "  q_pos0              position of query 0, auto         kv_len  none, full, ragged, N\n"
         "  trace_head          all (the layer), each, or a query head of the trace, from 0\n"
         "  param               NAME=NUMBER[+NAME=NUMBER] of the kernel's other parameters\n"
         "\n"
@@ -221,6 +225,20 @@ static int parse_seed(const char *text, uint64_t *out, char *why, size_t why_siz
     return SCR_ERR_INVALID;
 }
 
+/* The number of an option, from 1 to hi. */
+static int parse_count(const char *option, const char *text, int hi, int *out, char *why,
+                       size_t why_size)
+{
+    long n;
+
+    if (!scr_parse_int(text, 1, hi, &n)) {
+        snprintf(why, why_size, "%s: '%s' is not a number from 1 to %d", option, text, hi);
+        return SCR_ERR_INVALID;
+    }
+    *out = (int)n;
+    return SCR_OK;
+}
+
 static int bad_option(int argc, char **argv, int c, char *why, size_t why_size)
 {
     const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
@@ -275,6 +293,8 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         {"--max-regress", OPT_MAX_REGRESS, COMPARE},
         {"--inject", OPT_INJECT, SWEEP | CHECK},
         {"--strict", OPT_STRICT, CHECK},
+        {"--random", OPT_RANDOM, CHECK},
+        {"--jobs", OPT_JOBS, CHECK},
     };
 
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -311,6 +331,11 @@ static int check_together(const struct scr_options *o, unsigned given, char *why
     }
     if (o->n_cases > 0 && o->preset != NULL) {
         snprintf(why, why_size, "--cases and --preset exclude each other");
+        return SCR_ERR_INVALID;
+    }
+    if (o->n_random > 0 && (o->n_cases > 0 || o->preset != NULL)) {
+        snprintf(why, why_size, "--random and %s exclude each other",
+                 o->n_cases > 0 ? "--cases" : "--preset");
         return SCR_ERR_INVALID;
     }
     return SCR_OK;
@@ -436,6 +461,10 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
     case OPT_WORKER:
         o->worker = optarg;
         return SCR_OK;
+    case OPT_RANDOM:
+        return parse_count("--random", optarg, SCR_MAX_RANDOM, &o->n_random, why, why_size);
+    case OPT_JOBS:
+        return parse_count("--jobs", optarg, SCR_MAX_JOBS, &o->jobs, why, why_size);
     case OPT_INJECT:
         return scr_faults_parse(optarg, &o->faults, why, why_size);
     case OPT_CASES:
@@ -533,7 +562,8 @@ int scr_options_parse(int argc, char **argv, struct scr_options *o, char *why, s
     char **words = malloc(((size_t)argc + 1) * sizeof *words);
     int status;
 
-    *o = (struct scr_options){.formats = SCR_FORMAT_TABLE, .seed = 1, .max_regress = 0.05};
+    *o = (struct scr_options){
+        .formats = SCR_FORMAT_TABLE, .seed = 1, .jobs = 1, .max_regress = 0.05};
     if (words == NULL) {
         snprintf(why, why_size, "out of memory");
         return SCR_ERR_NO_MEMORY;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 enum { SCR_MAX_CASE_FILES = 16, SCR_MAX_PEERS = 8, SCR_MAX_GBENCH_WORDS = 32 };
+enum { SCR_MAX_RANDOM = 50000, SCR_MAX_JOBS = 64 };
 
 enum scr_mode {
     SCR_MODE_SWEEP,
@@ -36,6 +37,8 @@ struct scr_options {
     enum scr_mode mode;
     bool dry_run;
     bool strict;        /* of --check: what did not run, or proves little, is a failure */
+    int n_random;       /* --random: problems of --check; 0: those of a preset or of files */
+    int jobs;           /* --jobs: worker processes of --check */
     const char *device; /* --device, or NULL */
     const char *preset; /* --preset, or NULL */
     const char *cases[SCR_MAX_CASE_FILES]; /* --cases */

@@ -172,10 +172,7 @@ void scr_row_init(struct scr_row *row, const struct scr_case *c)
     row->causal = p->causal;
     row->norm = p->tanh_norm;
     row->q_pos0 = scr_problem_q_pos0(p);
-    snprintf(row->kv_len, sizeof row->kv_len, "%s",
-             !p->has_kv_len          ? "none"
-             : c->spec.ragged_kv_len ? "ragged"
-                                     : "full");
+    scr_case_kv_len(c, row->kv_len, sizeof row->kv_len);
     if (c->tile_q > 0) {
         row->tile_q = c->tile_q;
         row->tile_k = c->tile_k;

@@ -41,7 +41,7 @@ struct scr_row {
     double batch, heads, kv_heads, seq_q, seq_k, dk, dv;
     bool causal, norm;
     double q_pos0;
-    char kv_len[8]; /* none full ragged */
+    char kv_len[12]; /* none full ragged, or a number */
     double tile_q, tile_k;
     char skip[8];
     double r; /* NaN: differs by head (a trace's own) */

@@ -173,6 +173,34 @@ static void a_trace_gives_a_case_a_head(void **state)
     scr_case_list_clear(&l);
 }
 
+static void key_lengths(void **state)
+{
+    struct seen *s = points("kv_len=none,full,ragged,0,7 kernel=dense skip=none");
+    struct scr_case_list l;
+    char why[300] = "", repro[2048];
+
+    (void)state;
+    assert_int_equal(s->n, 5);
+    assert_true(!s->points[0].has_kv_len && s->points[1].has_kv_len && s->points[2].ragged);
+    assert_int_equal(s->points[1].kv_len, SCR_KV_LEN_ALL);
+    assert_true(s->points[3].has_kv_len && s->points[3].kv_len == 0 && s->points[4].kv_len == 7);
+    free(s);
+
+    /* A number above kv has no meaning, kv itself is "full". */
+    assert_int_equal(
+        cases_of("seq=9 kv=7 kv_len=0,6,7,8 kernel=dense skip=none", &l, why, sizeof why), SCR_OK);
+    assert_int_equal(l.n, 3);
+    assert_non_null(strstr(l.dropped, "kv_len 8 is above kv"));
+    for (int i = 0; i < 3; i++) {
+        static const char *const said[] = {"-a kv_len=0 ", "-a kv_len=6 ", "-a kv_len=full "};
+
+        scr_case_repro(&l.cases[i], "--check", repro, sizeof repro);
+        assert_non_null(strstr(repro, said[i]));
+        assert_int_equal(l.cases[i].spec.kv_missing, i == 0 ? 7 : i == 1 ? 1 : 0);
+    }
+    scr_case_list_clear(&l);
+}
+
 static void tiles_and_params(void **state)
 {
     struct seen *s = points("tile=64x32,all,auto param=WG=64+VEC=2 kernel=dense skip=none");
@@ -233,6 +261,7 @@ static void bad_words_are_refused_by_name(void **state)
         {"workload=planted:2", "planted"},
         {"causal=yes", "0 or 1"},
         {"kv_len=half", "ragged"},
+        {"kv_len=-1", "number of keys"},
         {"param=WG", "NAME=NUMBER"},
         {"param=WG=", "NAME=NUMBER"},
         {"param==3", "NAME=NUMBER"},
@@ -380,6 +409,7 @@ int main(void)
         cmocka_unit_test(ends_are_two_workloads),
         cmocka_unit_test(trace_heads),
         cmocka_unit_test(a_trace_gives_a_case_a_head),
+        cmocka_unit_test(key_lengths),
         cmocka_unit_test(tiles_and_params),
         cmocka_unit_test(bad_words_are_refused_by_name),
         cmocka_unit_test(overrides_drop_what_follows),

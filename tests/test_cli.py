@@ -102,6 +102,14 @@ class Usage(unittest.TestCase):
         self.assertEqual(p.returncode, 0)
         self.assertIn("ref:0", p.stdout)
 
+    def test_random(self):
+        self.refused(["--check", "--device", "ref", "--random", "4", "-a", "variant=nosuch"], "variant")
+        self.refused(["--check", "--device", "ref", "--random", "4", "-a", "kv=5", "-a", "kv_len=6"], "above kv")
+        self.refused(["--check", "--random", "4", "--preset", "check"], "exclude each other")
+        self.refused(["--sweep", "--random", "4"], "no effect")
+        self.refused(["--check", "--random", "0"], "from 1 to")
+        self.refused(["--check", "--jobs", "65"], "from 1 to 64")
+
 
 class Files(unittest.TestCase):
     def setUp(self):
@@ -200,6 +208,61 @@ class Files(unittest.TestCase):
         p = run("--check", "--device", "ref", "--cases", cases)
         self.assertEqual(p.returncode, 2)
         self.assertIn("cases:5:", p.stderr)
+
+    def test_random(self):
+        random = ("--check", "--device", "ref", "--random", "24", "--seed", "3")
+        p = run(*random, cwd=self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("random: seed 3: 24 of 24 problems ran: 24 right, 0 wrong; 0 unsupported, 0 failed", p.stdout)
+        self.assertEqual(os.listdir(self.dir), [])
+        # A failure is repeated by its command, alone.
+        p = run(*random, "--inject", "wrong-skip", "-a", "kernel=tile-skip")
+        self.assertEqual(p.returncode, 1, p.stdout)
+        repro = [line for line in p.stdout.splitlines() if line.startswith("  ") and " --check " in line]
+        words = shlex.split(repro[0])[1:]
+        p = run(*words, "--inject", "wrong-skip")
+        self.assertIn("ref:0: 0 ok, 1 wrong, 0 skipped, 0 failed", p.stdout)
+        p = run(*words)
+        self.assertIn("ref:0: 1 ok, 0 wrong, 0 skipped, 0 failed", p.stdout)
+        # Workers side by side run each problem once.
+        done = []
+        for jobs in ("1", "3"):
+            p = run(*random, "--jobs", jobs, "--out", self.path(jobs))
+            self.assertEqual(p.returncode, 0, p.stderr)
+            with open(os.path.join(self.path(jobs), "rows.jsonl"), encoding="utf-8") as f:
+                done.append(sorted((r["repro"], r["output_hash"]) for r in map(json.loads, f)))
+        self.assertEqual(len(set(done[0])), 24)
+        self.assertEqual(done[0], done[1])
+        p = run(*random, "--jobs", "2", "--inject", "crash@9")
+        self.assertEqual(p.returncode, 5)
+        self.assertIn("only 23 of 24 problems ran", p.stderr)
+
+    def test_random_unsupported(self):
+        # With r up to 0.5 every pair is alive, so there is no such data.
+        ends = ("--check", "--device", "ref", "--random", "16", "--jobs", "2", "-a", "workload=ends:0")
+        p = run(*ends, "-a", "r=0.3,2")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertRegex(p.stdout, r"16 of 16 problems ran: 16 right, 0 wrong; [1-9]\d* unsupported, 0 failed")
+        self.assertRegex(p.stdout, r"\n  [1-9]\d* unsupported: ends:0 needs r")
+        p = run(*ends, "-a", "r=0.3")
+        self.assertEqual(p.returncode, 5)
+        self.assertIn("0 of 16 problems ran: 0 right, 0 wrong;", p.stdout)
+
+    def test_random_stops_and_goes_on(self):
+        out = self.path("r")
+        p = subprocess.Popen([HARNESS, "--check", "--device", "ref", "--random", "400", "--jobs", "3", "--out", out],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        rows = os.path.join(out, "rows.jsonl")
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (not os.path.exists(rows) or os.path.getsize(rows) < 10000):
+            time.sleep(0.05)
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(60), 130)
+        p = run("--resume", out)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("400 of 400 problems ran: 400 right", p.stdout)
+        with open(rows, encoding="utf-8") as f:
+            self.assertEqual(len({json.loads(line)["repro"] for line in f}), 400)
 
     def test_budget_is_kept(self):
         p = run("--sweep", "--device", "ref", "--budget", "1s", "--out", self.path("r"))

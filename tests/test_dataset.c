@@ -706,6 +706,16 @@ static void key_lengths(void **state)
     d = create(&spec, 1);
     assert_int_equal(d->kv_len[0], 100);
     scr_dataset_destroy(&d);
+    spec.problem.dtype = SCR_F16;
+    for (spec.kv_missing = 0; spec.kv_missing <= 100; spec.kv_missing += 50) {
+        d = create(&spec, 1);
+        assert_int_equal(d->kv_len[0], 100 - spec.kv_missing);
+        rows_are_nan(d->v, 16, 0, d->kv_len[0], false);
+        rows_are_nan(d->v, 16, d->kv_len[0], 100, true);
+        scr_dataset_destroy(&d);
+    }
+    spec.problem.dtype = SCR_F32;
+    spec.kv_missing = 0;
     spec.ragged_kv_len = true;
     d = create(&spec, 1);
     assert_int_equal(d->kv_len[0], 75);

@@ -118,6 +118,7 @@ static void repro_names_everything(void **state)
     (void)state;
     scr_case_repro(&c, "--check", repro, sizeof repro);
     assert_string_equal(repro, "harness --check --device opencl:0.0 -a 'workload=trace:a b' "
+                               "-a out=f32 -a norm=0 -a q_pos0=auto -a kv_len=none "
                                "-a kernel=tile-skip -a skip=tile -a variant=portable "
                                "-a tile=32x64 -a param=WG=8 --seed 7");
     c.program = "./my build/harness";

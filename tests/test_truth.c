@@ -413,10 +413,23 @@ static void ill_conditioned(void **state)
         ((float *)f.o)[i] *= 1 + 3e-5f;
     v = judge(&f);
     assert_true(v.pass && v.heads_ill == 1 && v.heads_hopeless == 0);
-    assert_true(v.tol > 5e-5 && v.tol < 2e-4);
+    assert_true(v.tol > 2e-4 && v.tol < 5e-4);
     for (size_t i = 0; i < 32; i++)
-        ((float *)f.o)[i] *= 1 + 3e-4f;
+        ((float *)f.o)[i] *= 1 + 1e-3f;
     assert_false(judge(&f).pass);
+    scr_truth_destroy(&f.t);
+
+    /* Of many such pairs not every one is as far off as one of them may be. */
+    for (size_t i = 0; i < 16; i++) {
+        ((float *)f.d->q)[i * (size_t)f.d->spec.problem.dk] = 1;
+        ((float *)f.d->k)[i * (size_t)f.d->spec.problem.dk] = 0.505f;
+    }
+    make_truth(&f, EVERYTHING);
+    run_kernel(&f, "tile-skip", SCR_SKIP_TILE, NULL);
+    for (size_t i = 0; i < f.elements; i++)
+        ((float *)f.o)[i] *= 1 + 3e-5f;
+    v = judge(&f);
+    assert_true(v.pass && v.heads_ill == 1 && v.tol > 5e-5 && v.tol < 2e-4);
     drop(&f);
 }
 

@@ -27,6 +27,8 @@ static int check_spec(const struct scr_dataset_spec *s, char *why, size_t why_si
             reason = "r must be above 0 and finite";
         else if (s->window.kind == SCR_WINDOW_VALUE && !(s->window.value > 0))
             reason = "the window must be above 0";
+        else if (s->kv_missing < 0 || s->kv_missing > s->problem.len_k)
+            reason = "kv_len must be from 0 to kv";
         else if (s->workload.kind == SCR_WORKLOAD_ENDS && s->workload.density < 0)
             reason = "ends is two workloads: ends:0 and ends:1";
         else if (s->one_head && s->workload.kind != SCR_WORKLOAD_TRACE)
@@ -71,7 +73,7 @@ static void set_windows(struct scr_dataset *d, int heads)
     }
 }
 
-/* Batch 0 keeps all keys; the others have a random number of them, a single batch 3/4. */
+/* Ragged: batch 0 keeps all keys; the others have a random number of them, a single batch 3/4. */
 static void set_kv_len(struct scr_dataset *d)
 {
     const scr_problem *p = &d->spec.problem;
@@ -79,7 +81,9 @@ static void set_kv_len(struct scr_dataset *d)
     for (int b = 0; b < p->batch; b++) {
         double u = scr_philox_uniform(d->spec.seed, SCR_STREAM_KV_LEN, (uint64_t)b);
 
-        if (!d->spec.ragged_kv_len || (b == 0 && p->batch > 1))
+        if (!d->spec.ragged_kv_len)
+            d->kv_len[b] = p->len_k - d->spec.kv_missing;
+        else if (b == 0 && p->batch > 1)
             d->kv_len[b] = p->len_k;
         else if (p->batch == 1)
             d->kv_len[b] = (int32_t)(((int64_t)p->len_k * 3 + 3) / 4);

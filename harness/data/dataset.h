@@ -72,7 +72,8 @@ struct scr_dataset_spec {
     struct scr_workload workload;
     struct scr_window window;
     double r;           /* 0: the workload's own: 2; planted, shuffled, skewed 16; a trace's r */
-    bool ragged_kv_len; /* has_kv_len: lengths differ by batch, else all len_k */
+    bool ragged_kv_len; /* has_kv_len: lengths differ by batch, else all len_k - kv_missing */
+    int kv_missing;
     /* Of a trace query head trace_head alone, with the key head that it shares: heads_q and
      * heads_kv are 1. Its r and window are those that it has in the whole layer. */
     bool one_head;

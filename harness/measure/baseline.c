@@ -137,9 +137,10 @@ static void name_shape(const struct scr_case *c, char *out, size_t size)
 {
     const scr_problem *p = &c->spec.problem;
 
-    snprintf(out, size, "%s %d %d %d %d %d %d %d %d %d %d %d %d %d %d ", c->device->id, p->batch,
+    snprintf(out, size, "%s %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d ", c->device->id, p->batch,
              p->heads_q, p->heads_kv, p->len_q, p->len_k, p->dk, p->dv, p->q_pos0, (int)p->dtype,
-             (int)p->dtype_out, p->causal, p->tanh_norm, p->has_kv_len, c->spec.ragged_kv_len);
+             (int)p->dtype_out, p->causal, p->tanh_norm, p->has_kv_len, c->spec.ragged_kv_len,
+             c->spec.kv_missing);
     scr_window_name(&c->spec.window, out + strlen(out), size - strlen(out));
     if (c->spec.window.kind == SCR_WINDOW_AUTO) {
         scr_append(out, size, " ");

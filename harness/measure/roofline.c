@@ -10,13 +10,14 @@ static const double NEAR_FLOOR = 3;
 
 /*
  * Tiles of the causal range, all heads: what masked-dense computes, whatever the window. NaN where
- * lengths differ by batch.
+ * lengths differ by batch or are not those of the keys.
  */
 static double causal_tiles(const struct scr_row *row)
 {
     double n = 0;
 
-    if (strcmp(row->kv_len, "ragged") == 0 || isnan(row->tile_q) || isnan(row->tile_k))
+    if ((strcmp(row->kv_len, "none") != 0 && strcmp(row->kv_len, "full") != 0) ||
+        isnan(row->tile_q) || isnan(row->tile_k))
         return NAN;
     for (double i = 0; i < row->seq_q; i += row->tile_q) {
         double last = row->q_pos0 + fmin(i + row->tile_q, row->seq_q) - 1;

@@ -2,6 +2,7 @@
 #include "enumerate.h"
 
 #include "presets.h"
+#include "random_list.h"
 #include "text.h"
 
 #include <errno.h>
@@ -73,7 +74,7 @@ static int add_file(struct maker *s, const char *path)
 
 const char *scr_enumerate_preset(const struct scr_options *o)
 {
-    if (o->n_cases > 0)
+    if (o->n_cases > 0 || o->n_random > 0)
         return "none";
     if (o->preset != NULL)
         return o->preset;
@@ -157,13 +158,18 @@ int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices
                   struct scr_case_list *list, double *time_limit_s, char *why, size_t why_size)
 {
     bool timed = o->mode == SCR_MODE_SWEEP;
+    bool preset_named = o->n_cases == 0 && o->n_random == 0;
     const char *name = scr_enumerate_preset(o);
-    const struct scr_preset *preset = scr_preset_find(o->n_cases == 0 ? name
-                                                      : timed         ? "quick"
-                                                                      : "check");
+    const struct scr_preset *preset = scr_preset_find(preset_named ? name
+                                                      : timed      ? "quick"
+                                                                   : "check");
     struct maker s = {.o = o, .devices = devices, .list = list};
     int status;
 
+    if (o->n_random > 0) {
+        *time_limit_s = 0;
+        return scr_random_list(o, devices, list, why, why_size);
+    }
     *time_limit_s = !timed ? 0 : o->time_limit_s > 0 ? o->time_limit_s : preset->time_limit_s;
     if (timed)
         describe_timing(o, *time_limit_s, list->extra, sizeof list->extra);

@@ -3,6 +3,7 @@
 
 #include "enumerate.h"
 #include "gbench_shim.h"
+#include "random_report.h"
 #include "roofline.h"
 #include "sweep_state.h"
 #include "table.h"
@@ -123,17 +124,42 @@ bool scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, b
             s, c, scr_supervisor_run(s->supervisor, index, scr_sweep_row_limit(s), row, little),
             row))
         return false;
-    if (!s->timed)
-        scr_case_repro(c, "--check", row->repro, sizeof row->repro);
     if (strcmp(row->status, "ok") == 0)
         scr_roofline_fill(&s->peaks[c->device_order], row);
     return true;
 }
 
+size_t scr_sweep_to_run(const struct scr_sweep *s)
+{
+    return s->list.n - s->list.n_spare;
+}
+
+size_t scr_sweep_ran(const struct scr_sweep *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->devices->n; i++)
+        n += s->tally[i].ok + s->tally[i].wrong;
+    return n;
+}
+
+/* Whether --random did not run as many problems as it was asked for. */
+static bool is_short(const struct scr_sweep *s)
+{
+    return s->o->n_random > 0 && scr_sweep_ran(s) < scr_sweep_to_run(s);
+}
+
+void scr_sweep_announce(struct scr_sweep *s, size_t index)
+{
+    char name[SCR_CASE_TEXT];
+
+    scr_case_name(&s->list.cases[index], name, sizeof name);
+    scr_progress_show(&s->progress, s->n_rows, name);
+}
+
 static void run_one(struct scr_sweep *s, size_t index)
 {
     const struct scr_case *c = &s->list.cases[index];
-    char name[SCR_CASE_TEXT];
     struct scr_row row;
     bool little;
 
@@ -141,13 +167,9 @@ static void run_one(struct scr_sweep *s, size_t index)
         s->n_over_budget++;
         return;
     }
-    scr_case_name(c, name, sizeof name);
-    scr_progress_show(&s->progress, s->n_rows, name);
-    if (!scr_sweep_measure(s, index, &row, &little))
-        return;
-    if (strcmp(row.status, "ok") == 0)
-        s->tally[c->device_order].little += little;
-    scr_sweep_keep(s, c, &row);
+    scr_sweep_announce(s, index);
+    if (scr_sweep_measure(s, index, &row, &little))
+        scr_sweep_keep(s, c, &row);
 }
 
 static int run_cases(struct scr_sweep *s)
@@ -215,7 +237,7 @@ static bool thorough(const struct scr_sweep *s)
 
 bool scr_sweep_interrupted(const struct scr_sweep *s)
 {
-    return *s->stop && s->n_rows + s->n_over_budget + s->n_not_run < s->n_want;
+    return *s->stop && (s->n_rows + s->n_over_budget + s->n_not_run < s->n_want || is_short(s));
 }
 
 /* How a run ended that did not do everything, or "". */
@@ -250,6 +272,8 @@ static int finish(struct scr_sweep *s)
     }
     if (s->has_folder)
         status = scr_sweep_write_files(s, note);
+    if (s->o->n_random > 0)
+        scr_random_report(s->rows, s->n_rows, s->o, s->devices, stdout);
     if (!s->timed)
         print_tally(s);
     else if (s->o->n_gbench == 0) /* else its reports are there already */
@@ -268,6 +292,11 @@ static int finish(struct scr_sweep *s)
         return SCR_EXIT_WRONG;
     if (s->n_not_run > 0)
         return SCR_EXIT_SOME_FAILED;
+    if (is_short(s)) {
+        fprintf(stderr, "harness: --random: only %zu of %zu problems ran\n", scr_sweep_ran(s),
+                scr_sweep_to_run(s));
+        return SCR_EXIT_SOME_FAILED;
+    }
     if (sum.ok == 0 && s->n_over_budget == 0 && s->n_rows > 0) {
         fprintf(stderr, "harness: nothing ran; the first: %s: %s\n", s->rows[0].status,
                 s->rows[0].reason);
@@ -341,6 +370,7 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
     if (status != SCR_OK)
         goto out;
     s.done = calloc(s.list.n, sizeof *s.done);
+    s.supervise = supervise;
     if (s.done == NULL || scr_supervisor_create(&supervise, &s.supervisor) != SCR_OK) {
         snprintf(s.why, sizeof s.why, "out of memory");
         status = SCR_ERR_NO_MEMORY;
@@ -357,7 +387,9 @@ int scr_sweep_run(const struct scr_options *o, struct scr_devices *devices,
     scr_progress_start(&s.progress, stderr, s.n_rows, s.n_want);
     status = scr_sweep_measure_peaks(&s);
     if (status == SCR_OK)
-        status = o->n_gbench > 0 ? scr_sweep_run_gbench(&s) : run_cases(&s);
+        status = o->n_gbench > 0 ? scr_sweep_run_gbench(&s)
+                 : s.timed       ? run_cases(&s)
+                                 : scr_sweep_check_cases(&s);
     scr_progress_hide(&s.progress);
     if (status != SCR_OK)
         fprintf(stderr, "harness: %s\n", s.why);

@@ -40,7 +40,7 @@ static json_t *describe_options(const struct scr_sweep *s, int argc, char **argv
     }
     return json_pack("{s:o, s:o, s:s, s:I, s:i, s:f, s:s}", "command", words, "cwd",
                      cwd != NULL ? cwd : json_null(), "preset", scr_enumerate_preset(s->o), "seed",
-                     (json_int_t)s->o->seed, "configurations", (int)s->list.n, "budget_s",
+                     (json_int_t)s->o->seed, "configurations", (int)scr_sweep_to_run(s), "budget_s",
                      s->o->budget_s, "cache", s->o->warm ? "warm" : "cold");
 }
 

@@ -112,6 +112,6 @@ int scr_sweep_prepare_rows(struct scr_sweep *s)
         snprintf(s->why, sizeof s->why, "--peer-kernel %s: no peer has that", s->o->peer_kernel);
         return SCR_ERR_INVALID;
     }
-    s->n_want = s->list.n + json_object_size(s->peer_rows);
+    s->n_want = scr_sweep_to_run(s) + json_object_size(s->peer_rows);
     return SCR_OK;
 }

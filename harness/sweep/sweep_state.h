@@ -34,6 +34,7 @@ struct scr_sweep {
     struct scr_case_list list;
     bool *done; /* by case: its row is there from an earlier run */
     struct scr_supervisor *supervisor;
+    struct scr_supervisor_options supervise; /* how to make more of them */
     struct scr_peak peaks[SCR_MAX_DEVICES];
     struct scr_run_folder folder;
     bool has_folder;
@@ -65,6 +66,13 @@ double scr_sweep_row_limit(const struct scr_sweep *s);
 /* Runs a case and relates its row to the ceilings of its device. False: there is no row to keep. */
 bool scr_sweep_measure(struct scr_sweep *s, size_t index, struct scr_row *row, bool *little);
 
+/* Says what is about to run. */
+void scr_sweep_announce(struct scr_sweep *s, size_t index);
+
+/* Of --random: rows that are to run and that did. */
+size_t scr_sweep_to_run(const struct scr_sweep *s);
+size_t scr_sweep_ran(const struct scr_sweep *s);
+
 /* Adds a row's status to the tally of the device of c. */
 void scr_sweep_count(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
 
@@ -80,6 +88,20 @@ bool scr_sweep_add_row(struct scr_sweep *s, const struct scr_row *row);
 
 /* Counts a row and appends it to the rows and the file; where that fails, s->broken says so. */
 void scr_sweep_keep(struct scr_sweep *s, const struct scr_case *c, const struct scr_row *row);
+
+/* sweep_check.c */
+
+/*
+ * Runs the cases of --check on the workers that --jobs asks for. SCR_OK, or SCR_ERR_* and a line in
+ * s->why: a row could not be kept.
+ */
+int scr_sweep_check_cases(struct scr_sweep *s);
+
+/*
+ * The number of cases from the i-th on that one worker runs in a row, as they share data, or a
+ * build of --random.
+ */
+size_t scr_sweep_chunk(const struct scr_case_list *l, size_t i);
 
 /* sweep_folder.c */
 

@@ -171,6 +171,9 @@ static int greet(struct worker *w, const json_t *first)
     if (xml != NULL)
         scr_topology_import(xml, true, &topology);
     scr_machine_describe_by(&w->machine, topology);
+    /* Those of the other workers have references to compute, too. */
+    if (w->o->jobs > 1)
+        w->machine.threads = w->machine.threads > w->o->jobs ? w->machine.threads / w->o->jobs : 1;
     peers = start_peers(w, json_object_get(first, "peers"), why, sizeof why);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)scr_worker_digest(w->list));
     return answer(w, json_pack("{s:i, s:s, s:o, s:o}", "hello", SCR_WORKER_PROTOCOL, "digest",

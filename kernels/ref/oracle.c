@@ -115,7 +115,10 @@ static void add_keys(const struct scr_oracle_input *in, int h, int64_t position,
             double slope_c = isinf(w) ? 0.0 : 2.0 * a * sqrt(m) * SCR_ORACLE_EPS;
             double v2 = add_value(o, a * m, v + j * p->dv, p->dv);
 
-            row->rounding2 += (square(slope_s) + square(slope_c)) * v2;
+            double rounding2 = (square(slope_s) + square(slope_c)) * v2;
+
+            row->rounding2 += rounding2;
+            row->rounding4 += square(rounding2);
             row->terms2 += square(a * m) * v2;
         }
     }
@@ -150,12 +153,14 @@ void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, 
             double factor2 = square(tanh_norm(sum, p->dv));
 
             row.rounding2 *= factor2;
+            row.rounding4 *= square(factor2);
             row.terms2 *= factor2;
         }
         row.norm2 = dot(sum, sum, p->dv);
         memcpy(o + (int64_t)(i - row0) * p->dv, sum, sizeof *o * (size_t)p->dv);
         stats->norm2 += row.norm2;
         stats->rounding2 += row.rounding2;
+        stats->rounding4 += row.rounding4;
         if (rows != NULL)
             rows[i - row0] = row;
     }

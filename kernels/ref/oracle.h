@@ -58,13 +58,14 @@ struct scr_oracle_stats {
      * is ill-conditioned: no f32 arithmetic can be within 1e-5 of it.
      */
     double rounding2;
+    double rounding4; /* sum over pairs of the square of their part of rounding2 */
 };
 
 /* What is known about one row of o. */
 struct scr_oracle_row {
-    double norm2, rounding2; /* as above */
-    double terms2;           /* sum over keys of |P_j v_j|^2, what independent errors of P act on */
-    bool maybe;              /* has a pair for SCR_BLOCK_MAYBE; without one, o is exactly 0 */
+    double norm2, rounding2, rounding4; /* as above */
+    double terms2; /* sum over keys of |P_j v_j|^2, what independent errors of P act on */
+    bool maybe;    /* has a pair for SCR_BLOCK_MAYBE; without one, o is exactly 0 */
 };
 
 /*
