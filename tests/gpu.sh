@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Usage: gpu.sh HARNESS FOLDER [DEVICE]
+# All that a CUDA GPU must show of the kernels, with the host's cores busy: every file of cases, 2000
+# random problems, and where compute-sanitizer is installed a small check under each of its tools.
+# A line each, what was printed in FOLDER; exit status 1 if anything is wrong. Some ten minutes.
+set -u
+harness=$1
+folder=$2
+device=${3:-cuda:0}
+jobs=$(nproc)
+cases=$(dirname "$0")/cases
+failed=0
+mkdir -p "$folder" || exit 2
+
+# part NAME COMMAND...
+part()
+{
+    local name=$1 start=$SECONDS status
+    shift
+    "$@" >"$folder/$name.txt" 2>&1
+    status=$?
+    echo "$name: exit $status in $((SECONDS - start)) s: $(tr '\r' '\n' <"$folder/$name.txt" | tail -n 1)"
+    [ $status -eq 0 ] || failed=1
+}
+
+"$harness" --list-devices | sed -n "/^$device /,+2p"
+for name in dims masks density tiles variants-cuda; do
+    part "$name" "$harness" --check --jobs "$jobs" --device "$device" --cases "$cases/$name.cases"
+done
+part random "$harness" --check --random 2000 --jobs "$jobs" --device "$device"
+if command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck initcheck synccheck; do
+        part "$tool" compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 9 \
+            "$harness" --check --device "$device" --cases "$cases/sanitizer.cases"
+    done
+else
+    echo "compute-sanitizer: not installed, left out"
+fi
+exit $failed
