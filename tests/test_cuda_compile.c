@@ -175,9 +175,10 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
         e.job.decl = d;
         e.job.sm = sms[i];
         e.job.problem = problem_of(SCR_F16, 64, 64);
-        if (scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e) !=
-            SCR_OK)
-            return SCR_ERR_NO_MEMORY;
+        int status = scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e);
+
+        if (status != SCR_OK && status != SCR_ERR_UNSUPPORTED)
+            return status;
     }
     return SCR_OK;
 }

@@ -39,7 +39,8 @@
  * @tunable BY_WINDOW = 0 : 0 1 -- heads in their own order (0) or the longest windows first (1)
  * @tunable OCCUPANCY = 1 : 1 2 3 4 -- blocks a multiprocessor that registers are shared out for
  * @require TILE_Q / 64 * KEY_GROUPS <= 4 && STAGES % KEY_GROUPS == 0
- * @require OCCUPANCY * (24 + TILE_Q / 64 * KEY_GROUPS * (TILE_K * 5 / 8 + DV / 2 + (Q_SHARED ? 0 : DK / 4) + 24)) <= 512
+ * @require OCCUPANCY * (24 + TILE_Q / 64 * KEY_GROUPS * (TILE_K * 5 / 8 + DV / 2 + (Q_SHARED ? 0 : DK / 4) + 40)) <= 512
+ * @require max(min(TILE_K, 128), DV) / 2 + 32 <= 512 / OCCUPANCY / (TILE_Q / 64 * KEY_GROUPS + 1)
  * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
  * @group (TILE_Q / 64 * KEY_GROUPS + 1) * 128
  * @local max(TILE_K * 2 * (STAGES * DK + (PREFETCH_V ? STAGES : TILE_Q / 64 * KEY_GROUPS) * DV), (KEY_GROUPS - 1) * TILE_Q * DV * 4) + (Q_SHARED ? TILE_Q * DK * 2 : 0) + TILE_K * 8 + 384
