@@ -223,10 +223,10 @@ __device__ __forceinline__ void start_scores(group &g, unsigned q, unsigned k)
 #pragma unroll
         for (int i = 0; i < DK / 16; i++) {
             const unsigned long long keys =
-                matrix_at<K_ROW>(k + c * CHUNK * K_ROW + i / 4 * TILE_K * 128 + i % 4 * 32, 16);
+                matrix_at<K_ROW>(k, c * CHUNK * K_ROW + i / 4 * TILE_K * 128 + i % 4 * 32, 16);
 
             if (Q_SHARED)
-                product<0>(g.s[c], matrix_at<K_ROW>(q + i / 4 * GROUP_ROWS * 128 + i % 4 * 32, 16),
+                product<0>(g.s[c], matrix_at<K_ROW>(q, i / 4 * GROUP_ROWS * 128 + i % 4 * 32, 16),
                            keys, i != 0);
             else
                 product<0>(g.s[c], g.mine.q[0][i], keys, i != 0);
@@ -240,7 +240,7 @@ __device__ __forceinline__ void start_values(group &g, unsigned v, unsigned need
 #pragma unroll
     for (int s = 0; s < SLICES; s++) {
         if (SCR_SKIP != SKIP_SLICE || need >> s & 1u)
-            product<1>(g.o, g.weights[s], matrix_at<V_ROW>(v + s * SLICE_K * V_ROW, TILE_K * 128),
+            product<1>(g.o, g.weights[s], matrix_at<V_ROW>(v, s * SLICE_K * V_ROW, TILE_K * 128),
                        true);
     }
 }
@@ -336,6 +336,20 @@ template <int C> struct each_slice<C, -1> {
         return 0;
     }
 };
+
+/*
+ * The tiles of keys [*first, *end) every pair of which with positions [p0, p0 + n_rows) is
+ * admissible.
+ */
+__device__ __forceinline__ void whole_tiles(const window &win, int p0, int n_rows, int tile_k,
+                                            int *first, int *end)
+{
+    const int lo = max(0, p0 + n_rows - 1 - win.reach);
+    const int hi = max(0, min(p0 + win.offset + 1, win.n_keys));
+
+    *first = (lo + tile_k - 1) / tile_k;
+    *end = hi / tile_k;
+}
 
 /* What of a tile's values the warpgroup needs: bit s for slice s, or any bit for the whole tile. */
 __device__ __forceinline__ unsigned vote(const relevance &rel, const group &g, block_memory &memory,
@@ -552,6 +566,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, OCCUPANCY)
     const relevance rel = make_relevance(r[h]);
     group g;
     int group_first = 0, group_end = 0;
+    int whole_first = 0, whole_end = 0; /* the tiles that need no mask */
     unsigned count_slices = 0;
 
     if (group_row0 < row_end)
@@ -559,6 +574,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, OCCUPANCY)
                   shape.q_pos0 + min(group_row0 + GROUP_ROWS, row_end) - 1, TILE_K, &group_first,
                   &group_end);
     group_end = min(group_end, end);
+    if (group_row0 + GROUP_ROWS <= shape.len_q)
+        whole_tiles(win, shape.q_pos0 + group_row0, GROUP_ROWS, TILE_K, &whole_first, &whole_end);
     if (Q_SHARED)
         place_rows(g.mine, warp_row0, shape.len_q, shape.q_pos0);
     else
@@ -616,8 +633,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, OCCUPANCY)
             if (under_way)
                 free_v(before);
             under_way = false;
-            if (group_row0 + GROUP_ROWS > shape.len_q ||
-                !all_admissible(win, shape.q_pos0 + group_row0, GROUP_ROWS, tile * TILE_K, TILE_K))
+            if (tile < whole_first || tile >= whole_end)
                 mask_scores(g, win, tile * TILE_K);
             need = __shfl_sync(FULL_WARP, vote(rel, g, memory, number), 0);
             if (SCR_COUNT) {

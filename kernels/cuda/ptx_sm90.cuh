@@ -145,17 +145,20 @@ template <int N> __device__ __forceinline__ void product_pin(float (&d)[N])
 
 /*
  * A matrix in shared memory whose rows are `ROW_BYTES` (32, 64 or 128) swizzled bytes: the start is
- * a multiple of eight rows, or lies within the first row of such a group.
+ * a multiple of eight rows, or lies within the first row of such a group; `bytes` further on from
+ * the address.
  * leading_bytes   from one group of ROW_BYTES columns to the next, where a product needs both
  */
 template <int ROW_BYTES>
-__device__ __forceinline__ unsigned long long matrix_at(unsigned address, unsigned leading_bytes)
+__device__ __forceinline__ unsigned long long matrix_at(unsigned address, unsigned bytes,
+                                                        unsigned leading_bytes)
 {
-    constexpr unsigned long long swizzle = ROW_BYTES == 128 ? 1 : ROW_BYTES == 64 ? 2 : 3;
+    constexpr unsigned swizzle = ROW_BYTES == 128 ? 1 : ROW_BYTES == 64 ? 2 : 3;
+    constexpr unsigned high = 8 * ROW_BYTES >> 4 | swizzle << 30;
+    /* Shared memory ends below the field's end, so that an offset is but an addition. */
+    const unsigned low = (address >> 4 | leading_bytes >> 4 << 16) + (bytes >> 4);
 
-    return (unsigned long long)(address >> 4 & 0x3fff) |
-           (unsigned long long)(leading_bytes >> 4) << 16 |
-           (unsigned long long)(8 * ROW_BYTES >> 4) << 32 | swizzle << 62;
+    return (unsigned long long)high << 32 | low;
 }
 
 #if SCR_DTYPE == SCR_F16

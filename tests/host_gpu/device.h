@@ -477,11 +477,12 @@ template <int N> inline void product_pin(float (&)[N])
 }
 
 template <int ROW_BYTES>
-inline unsigned long long matrix_at(unsigned address, unsigned leading_bytes)
+inline unsigned long long matrix_at(unsigned address, unsigned bytes, unsigned leading_bytes)
 {
     const unsigned long long swizzle = ROW_BYTES == 128 ? 1 : ROW_BYTES == 64 ? 2 : 3;
 
-    return (unsigned long long)(address / 16) | (unsigned long long)(leading_bytes / 16) << 16 |
+    return (unsigned long long)((address + bytes) / 16) |
+           (unsigned long long)(leading_bytes / 16) << 16 |
            (unsigned long long)(8 * ROW_BYTES / 16) << 32 | swizzle << 62;
 }
 
