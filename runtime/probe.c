@@ -42,8 +42,9 @@ struct scr_probe {
     struct scr_run run;
 };
 
+/* The nth of those that suit the device; NULL where there are not so many. */
 static const struct scr_kernel_decl *find_decl(const scr_device *dev, scr_probe_kind kind,
-                                               const scr_problem *p)
+                                               const scr_problem *p, int nth)
 {
     static const char *const names[] = {"probe-empty", "probe-matrix", "probe-bandwidth"};
 
@@ -53,7 +54,7 @@ static const struct scr_kernel_decl *find_decl(const scr_device *dev, scr_probe_
 
         scr_env_init(&env, dev->info, p, SCR_SKIP_NONE);
         if (strcmp(d->backend, dev->info->backend) == 0 && strcmp(d->kernel, names[kind]) == 0 &&
-            d->supports(&env) && scr_decl_fits(d, &env))
+            d->supports(&env) && scr_decl_fits(d, &env) && nth-- == 0)
             return d;
     }
     return NULL;
@@ -79,7 +80,7 @@ scr_dtype scr_probe_dtype(const scr_device *dev, scr_dtype dtype)
 {
     scr_problem p = problem_of(dev, dtype);
 
-    return find_decl(dev, SCR_PROBE_MATRIX, &p) != NULL ? dtype : SCR_F32;
+    return find_decl(dev, SCR_PROBE_MATRIX, &p, 0) != NULL ? dtype : SCR_F32;
 }
 
 /* Geometry and work for a number of repeats, with the parameters in probe->config. */
@@ -165,37 +166,6 @@ static int lengthen(scr_probe *probe, double *rate)
     return status;
 }
 
-/* Keeps the fastest value of the tunable that a MATRIX probe has. */
-static int choose_sums(scr_probe *probe)
-{
-    const struct scr_tunable *t = &probe->decl->tunables[0];
-    double best_rate = -1.0;
-    scr_config best = probe->config;
-    int32_t repeats = 1;
-    int status;
-
-    for (int i = 0; i < (probe->decl->n_tunables != 0 ? t->n_values : 1); i++) {
-        double rate;
-
-        if (probe->decl->n_tunables != 0)
-            scr_config_set(&probe->config, t->name, t->values[i]);
-        status = set_program(probe);
-        if (status == SCR_OK)
-            status = lengthen(probe, &rate);
-        if (status != SCR_OK)
-            return status;
-        if (rate >= best_rate) {
-            best_rate = rate;
-            best = probe->config;
-            repeats = probe->problem.len_k;
-        }
-    }
-    probe->config = best;
-    status = set_program(probe);
-    set_repeats(probe, repeats);
-    return status;
-}
-
 static size_t least(size_t a, size_t b)
 {
     return b != 0 && b < a ? b : a;
@@ -241,7 +211,9 @@ static int make_results(scr_probe *probe)
     int status;
 
     scr_env_init(&env, probe->dev->info, &probe->problem, SCR_SKIP_NONE);
+    scr_env_set_tunables(&env, probe->decl, &probe->config);
     bytes = probe->decl->workspace(&env);
+    scr_buffer_destroy(&probe->results);
     status = scr_buffer_create(probe->dev, bytes, &probe->results);
     probe->run.workspace = probe->results;
     return status;
@@ -254,16 +226,71 @@ static int clear_results(scr_probe *probe)
     return scr_buffer_fill(probe->results, 0, 0, scr_buffer_bytes(probe->results));
 }
 
-static int make_matrix(scr_probe *probe)
+/* One declaration of a MATRIX probe with a value of its tunable, if it has one. */
+struct way {
+    const struct scr_kernel_decl *decl;
+    scr_config config;
+    int32_t repeats;
+    double rate; /* work a nanosecond */
+};
+
+static int take_way(scr_probe *probe, const struct way *way)
 {
-    int status = make_operands(probe);
+    int status;
+
+    drop_program(probe);
+    probe->decl = way->decl;
+    probe->config = way->config;
+    status = make_results(probe);
+    if (status == SCR_OK)
+        status = set_program(probe);
+    return status;
+}
+
+/* Keeps in *best the faster of it and this one, whose results must be right. */
+static int try_way(scr_probe *probe, struct way *way, struct way *best)
+{
+    int status = take_way(probe, way);
 
     if (status == SCR_OK)
-        status = make_results(probe);
+        status = lengthen(probe, &way->rate);
     if (status == SCR_OK)
-        status = choose_sums(probe);
-    if (status == SCR_OK)
+        status = scr_probe_check(probe);
+    way->repeats = probe->problem.len_k;
+    if (status == SCR_OK && (best->decl == NULL || way->rate >= best->rate))
+        *best = *way;
+    return status;
+}
+
+/* The fastest of all ways that the device has; one that fails is left out, if another does not. */
+static int make_matrix(scr_probe *probe)
+{
+    struct way best = {.decl = NULL};
+    const struct scr_kernel_decl *d;
+    int failure = SCR_OK;
+    int status = make_operands(probe);
+
+    if (status != SCR_OK)
+        return status;
+    for (int nth = 0; (d = find_decl(probe->dev, SCR_PROBE_MATRIX, &probe->problem, nth)) != NULL;
+         nth++) {
+        for (int i = 0; i < (d->n_tunables != 0 ? d->tunables[0].n_values : 1); i++) {
+            struct way way = {.decl = d};
+
+            if (d->n_tunables != 0)
+                scr_config_set(&way.config, d->tunables[0].name, d->tunables[0].values[i]);
+            status = try_way(probe, &way, &best);
+            if (status != SCR_OK)
+                failure = status;
+        }
+    }
+    if (best.decl == NULL)
+        return failure;
+    status = take_way(probe, &best);
+    if (status == SCR_OK) {
+        set_repeats(probe, best.repeats);
         status = clear_results(probe);
+    }
     return status;
 }
 
@@ -304,7 +331,7 @@ int scr_probe_create(scr_device *dev, scr_probe_kind kind, scr_dtype dtype, scr_
     probe->run.problem = &probe->problem;
     probe->run.config = &probe->config;
     probe->run.args = &probe->args;
-    probe->decl = find_decl(dev, kind, &probe->problem);
+    probe->decl = find_decl(dev, kind, &probe->problem, 0);
     if (probe->decl == NULL)
         status = SCR_ERR_UNSUPPORTED;
     else if (kind == SCR_PROBE_MATRIX)

@@ -25,9 +25,9 @@ typedef struct scr_probe scr_probe;
  * EMPTY is one work-group of one work-item.
  *
  * MATRIX does multiply-adds as the kernels do for this storage type: CUDA mma.sync for f16 and bf16
- * from sm_80 on, f32 arithmetic elsewhere. Creation tries each number of
- * independent sums that the probe's file offers, keeps the fastest, and repeats it until a run
- * takes 4 ms by the host's clock; all of it takes some ten milliseconds beside compilation. The
+ * from sm_80 on, on Hopper also wgmma, f32 arithmetic elsewhere. Creation tries every way that the
+ * probes' files offer, keeps the fastest whose results are right, and repeats it until a run takes
+ * 4 ms by the host's clock; all of it takes some ten milliseconds beside compilation. The
  * operands are powers of two, which cost a device less power than most: a peak rather a little too
  * high than too low.
  *

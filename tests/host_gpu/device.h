@@ -47,6 +47,10 @@ struct __align__(16) int4
 {
     int x, y, z, w;
 };
+struct __align__(16) uint4
+{
+    unsigned x, y, z, w;
+};
 struct __align__(8) ushort4
 {
     unsigned short x, y, z, w;
