@@ -357,7 +357,16 @@ struct noise {
     double drift;   /* of all rows, standard deviation */
     double below;   /* of the minimum, under the median */
     double outlier; /* chance that a neighbour slows a row, its median, by 20 % on average */
+    /* As on a GPU, where launch and clock weigh on short rows: rows of 12 us to 6 ms. */
+    bool short_rows;
+    double jitter_ns; /* scatter of the time itself, standard deviation */
 };
+
+/* The duration of row i of n. */
+static double gpu_ns(size_t i, size_t n)
+{
+    return 12e3 * pow(500, (double)i / (double)(n - 1));
+}
 
 /* What differs from run to run slows all samples, the minimum too; a neighbour not all of them. */
 static void disturb(struct run *r, const struct noise *noise, struct dice *dice)
@@ -365,11 +374,14 @@ static void disturb(struct run *r, const struct noise *noise, struct dice *dice)
     double drift = noise->drift / sqrt(2) * normal(dice);
 
     for (size_t i = 0; i < r->n; i++) {
-        double shift = drift + noise->scatter / sqrt(2) * normal(dice);
+        double ns = noise->short_rows ? gpu_ns(i, r->n) : row_of((int)i).t_median_ns;
+        double scatter = hypot(noise->scatter, noise->jitter_ns / ns);
+        double shift = drift + scatter / sqrt(2) * normal(dice);
         double error = noise->within / 1.96 * normal(dice);
         double slowed = uniform(dice) < noise->outlier ? -0.2 * log(uniform(dice)) : 0;
 
         r->rows[i] = row_of((int)i);
+        scale(&r->rows[i], ns / r->rows[i].t_median_ns, ns / r->rows[i].t_median_ns);
         r->rows[i].t_ci_lo_ns = r->rows[i].t_median_ns * (1 - noise->within);
         r->rows[i].t_ci_hi_ns = r->rows[i].t_median_ns * (1 + noise->within);
         scale(&r->rows[i], exp(shift + error) * (1 + slowed),
@@ -398,8 +410,12 @@ static int count_regressions(size_t rows, const struct noise *noise, int trials,
     return found;
 }
 
-static const struct noise quiet = {0.005, 0.005, 0.005, 0.01, 0};
-static const struct noise shared = {0.01, 0.03, 0.01, 0.03, 0.02};
+static const struct noise quiet = {0.005, 0.005, 0.005, 0.01, 0, false, 0};
+static const struct noise shared = {0.01, 0.03, 0.01, 0.03, 0.02, false, 0};
+/* Rows of 12 us scatter by 10 %, those over 200 us by 1 % and less. */
+static const struct noise gpu = {0.005, 0.007, 0.005, 0.01, 0.01, true, 1200};
+/* All rows scatter by 10 %. */
+static const struct noise rough = {0.01, 0.1, 0.01, 0.03, 0, true, 0};
 
 /* Twenty in a row must pass in 9 of 10 series: at most one comparison in 200 may fail. */
 static void a_program_is_not_slower_than_itself(void **state)
@@ -419,15 +435,21 @@ static void a_program_is_not_slower_than_itself(void **state)
 
 static void slow_one_10(struct run *r)
 {
-    scale(&r->rows[7], 1.10, 1.10);
+    scale(&r->rows[20], 1.10, 1.10);
 }
 
 static void slow_one_15(struct run *r)
 {
-    scale(&r->rows[7], 1.15, 1.15);
+    scale(&r->rows[20], 1.15, 1.15);
 }
 
 static void slow_one_20(struct run *r)
+{
+    scale(&r->rows[20], 1.20, 1.20);
+}
+
+/* Of the shortest rows, which may scatter more than the rest. */
+static void slow_short_20(struct run *r)
 {
     scale(&r->rows[7], 1.20, 1.20);
 }
@@ -462,9 +484,9 @@ static void slow_rows_are_found(void **state)
         void (*slower)(struct run *);
         int least_quiet, least_shared, most;
     } cases[] = {
-        {slow_one_10, 85, 0, 100},  {slow_one_15, 99, 35, 100},    {slow_one_20, 99, 70, 100},
-        {slow_all_10, 99, 95, 100}, {slow_kernel_10, 99, 85, 100}, {disturb_one, 0, 0, 1},
-        {slow_one_4, 0, 0, 2},
+        {slow_one_10, 85, 0, 100},  {slow_one_15, 99, 30, 100},    {slow_one_20, 99, 70, 100},
+        {slow_all_10, 99, 90, 100}, {slow_kernel_10, 99, 85, 100}, {disturb_one, 0, 0, 1},
+        {slow_one_4, 0, 0, 2},      {slow_short_20, 99, 50, 100},
     };
     enum { TRIALS = 300 };
 
@@ -476,6 +498,130 @@ static void slow_rows_are_found(void **state)
         if (a < cases[i].least_quiet || b < cases[i].least_shared || a > cases[i].most ||
             b > cases[i].most)
             fail_msg("case %zu: %d %% and %d %%", i, a, b);
+    }
+}
+
+/* Of the 60 rows of a GPU, which lie 11 % apart, that of 1 ms and the shortest. */
+enum { GPU_ROWS = 60, GPU_1_MS = 42 };
+
+static void slow_1_ms_10(struct run *r)
+{
+    scale(&r->rows[GPU_1_MS], 1.10, 1.10);
+}
+
+static void slow_shortest_10(struct run *r)
+{
+    scale(&r->rows[0], 1.10, 1.10);
+}
+
+static void slow_shortest_twice(struct run *r)
+{
+    scale(&r->rows[0], 2.0, 2.0);
+}
+
+/* Short rows that scatter by 10 % neither fail a comparison nor hide what long ones show. */
+static void long_rows_are_judged_finer(void **state)
+{
+    enum { SEEDS = 20, TRIALS = 600, SHARE = 200 };
+    int same, found;
+
+    (void)state;
+    assert_true(fabs(gpu_ns(GPU_1_MS, GPU_ROWS) - 1e6) < 0.05e6);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        if (count_regressions(GPU_ROWS, &gpu, 1, seed, NULL) != 0)
+            fail_msg("seed %d: slower than itself", (int)seed);
+    }
+    same = count_regressions(GPU_ROWS, &gpu, TRIALS, 300, NULL);
+    if (same > TRIALS / 200)
+        fail_msg("%d of %d are slower than themselves", same, TRIALS);
+    same = count_regressions(GPU_ROWS, &rough, TRIALS, 301, NULL);
+    if (same > TRIALS / 100)
+        fail_msg("rough: %d of %d are slower than themselves", same, TRIALS);
+    found = count_regressions(GPU_ROWS, &gpu, SHARE, 302, slow_1_ms_10);
+    if (found * 100 < 75 * SHARE)
+        fail_msg("10 %% of a row of 1 ms: %d of %d", found, SHARE);
+    found = count_regressions(GPU_ROWS, &gpu, SHARE, 303, slow_shortest_10);
+    if (found * 100 > 2 * SHARE)
+        fail_msg("10 %% of a row of 12 us: %d of %d", found, SHARE);
+    found = count_regressions(GPU_ROWS, &gpu, SHARE, 304, slow_shortest_twice);
+    if (found * 100 < 75 * SHARE)
+        fail_msg("a row of 12 us twice as slow: %d of %d", found, SHARE);
+}
+
+static void scatter_falls_with_duration(void **state)
+{
+    struct run *base = run_of(GPU_ROWS), *now = run_of(GPU_ROWS);
+    struct dice dice = {.seed = 400};
+
+    (void)state;
+    for (int trial = 0; trial < 20; trial++) {
+        struct scr_comparison c;
+        const struct scr_compared_device *d;
+        const struct scr_scatter *s;
+        size_t n = 0, agree = 0;
+        double least = 0;
+
+        disturb(base, &gpu, &dice);
+        disturb(now, &gpu, &dice);
+        c = compare(base, now);
+        d = &c.devices[0];
+        s = &d->scatter;
+        assert_int_equal(c.n_devices, 1);
+        assert_in_range(s->n_classes, 2, 6);
+        for (size_t i = s->n_classes; i-- > 0;) {
+            const struct scr_scatter_class *class = &s->classes[i];
+
+            assert_true(class->scatter >= least && d->found[i] > 1);
+            assert_true(class->log_from <= class->log_middle && class->log_middle <= class->log_to);
+            assert_in_range(class->n, i == 0 ? 5 : 10, GPU_ROWS);
+            assert_in_range(d->n_agree[i], 0, class->n);
+            assert_int_equal(scr_scatter_class_of(s, class->log_from), i);
+            assert_int_equal(scr_scatter_class_of(s, class->log_to), i);
+            assert_true(fabs(scr_scatter_at(s, class->log_middle) / class->scatter - 1) < 1e-9);
+            least = class->scatter;
+            n += class->n;
+            agree += d->n_agree[i];
+        }
+        /* Between and beyond the classes, too. */
+        least = scr_scatter_at(s, log(1e12));
+        for (double ns = 1e9; ns > 1; ns *= 0.9) {
+            assert_true(scr_scatter_at(s, log(ns)) > 0.999999 * least);
+            least = scr_scatter_at(s, log(ns));
+        }
+        assert_int_equal(n, GPU_ROWS);
+        assert_int_equal(agree, scr_comparison_count(&c, SCR_CHANGE_NONE));
+        assert_in_range(agree, GPU_ROWS - 2, GPU_ROWS);
+        if (d->found[0] < d->found[s->n_classes - 1] + 0.04 || d->found[s->n_classes - 1] > 1.12)
+            fail_msg("found from %.2f to %.2f", d->found[0], d->found[s->n_classes - 1]);
+        scr_comparison_clear(&c);
+    }
+    free(base);
+    free(now);
+}
+
+/* Few rows are not torn apart, and are no proof. */
+static void scatter_of_few_rows(void **state)
+{
+    struct scr_scatter_row rows[12];
+    double scratch[12];
+    struct scr_scatter s;
+
+    (void)state;
+    for (size_t n = 0; n <= 12; n++) {
+        for (size_t i = 0; i < n; i++)
+            rows[i] =
+                (struct scr_scatter_row){.log_ns = log(1e4) + (double)(n - i), .distance = 0.1};
+        scr_scatter_estimate(rows, n, 0.04, scratch, &s);
+        assert_int_equal(s.n, n < SCR_SCATTER_MIN_ROWS ? 0 : n);
+        assert_int_equal(s.n_classes, n > 0);
+        if (n == 0)
+            continue;
+        assert_int_equal(s.classes[0].n, n);
+        assert_true(s.classes[0].log_from <= s.classes[0].log_to);
+        if (n < SCR_SCATTER_MIN_ROWS)
+            assert_true(s.classes[0].scatter == 0.04);
+        else
+            assert_true(s.classes[0].scatter > 0.06 && s.classes[0].scatter < 0.2);
     }
 }
 
@@ -594,6 +740,10 @@ static void the_text_tells_it(void **state)
                         66) == 0);
     assert_says(text, "another device: A processor in BASE, Another processor in NEW");
     assert_says(text, "all 39 rows together: 1.000x [");
+    assert_says(text, "ref:0: rows of 2.0 ms to 42 ms scatter by ");
+    assert_says(text, " to be found; 37 of 39 agree");
+    assert_says(text,
+                "37 of 39 rows agree: the interval of the ratio, scatter allowed for, holds 1");
     assert_says(text, "Slowest: 1.500x masked-dense seq=640");
     assert_says(text, "Fastest: 0.500x tile-skip skip=tile seq=1408");
     assert_says(text, "BROKEN: ok in BASE, crashed in NEW: tile-skip skip=tile seq=2048");
@@ -658,6 +808,9 @@ int main(void)
         cmocka_unit_test(states_decide_the_exit_status),
         cmocka_unit_test(a_program_is_not_slower_than_itself),
         cmocka_unit_test(slow_rows_are_found),
+        cmocka_unit_test(long_rows_are_judged_finer),
+        cmocka_unit_test(scatter_falls_with_duration),
+        cmocka_unit_test(scatter_of_few_rows),
         cmocka_unit_test(missing_rows_are_told),
         cmocka_unit_test(the_text_tells_it),
     };

@@ -958,12 +958,30 @@ static double percentile_99(const struct scr_tables *t, const scr_device_info *i
     return ns[RUNS / 100 * 99];
 }
 
+/* The time to look at each of many entries once, in ns: what a machine of any speed can be held to.
+ */
+static double walk(const struct scr_table_entry *e, size_t n, const char *name)
+{
+    double least = INFINITY;
+    size_t equal = 0;
+
+    for (int i = 0; i < 100; i++) {
+        double start = now_ns();
+
+        for (size_t j = 0; j < n; j++)
+            equal += strcmp(e[j].name, name) == 0 && e[j].dk == 64;
+        least = fmin(least, now_ns() - start);
+    }
+    assert_true(equal > 0);
+    return least;
+}
+
 /* 2000 entries, ten devices of one architecture, hits at the device level; no allocation. */
 static void test_latency(void **state)
 {
     enum { DEVICES = 10, EACH = 200, TRIES = 10 };
     static struct scr_table_entry e[DEVICES * EACH];
-    double least = INFINITY;
+    double least = INFINITY, most;
     scr_device_info infos[DEVICES];
     scr_problem problems[EACH];
     uint64_t seed = 3;
@@ -992,10 +1010,11 @@ static void test_latency(void **state)
     t = tables_of(e, DEVICES * EACH, &infos[4]);
     before = n_allocations;
     /* Others may have the processor: the best of a few tries counts. */
-    for (int i = 0; i < TRIES && !(least < 1000); i++)
+    most = fmax(1000, walk(e, DEVICES * EACH, infos[4].name) / 8);
+    for (int i = 0; i < TRIES && !(least < most); i++)
         least = fmin(least, percentile_99(t, &infos[4], problems, EACH, &seed));
     assert_int_equal(n_allocations, before);
-    assert_true(!timed || least < 1000);
+    assert_true(!timed || least < most);
     /* Nor where nothing is found. */
     scr_tables_free(&t);
     t = tables_of(e, 0, &infos[4]);

@@ -3,7 +3,10 @@
 """What a sweep survives: workers that hang, crash or run out of memory, clocks that lie, a kill at
 any moment, and a kernel that skips what it must not.
 
-Usage: test_survival.py HARNESS [KILLS]
+No verdict depends on how fast the machine is: waits have an end only so that a test fails where what
+they wait for never comes.
+
+Usage: test_survival.py HARNESS [KILLS [TEST...]]
 """
 import json
 import os
@@ -21,8 +24,31 @@ SWEEP = ["--sweep", "--device", "ref", "-a", "seq=64", "-a", "heads=1", "-a", "h
          "-a", "workload=planted:0.2x16", "-a", "window=inf", "-a", "tile=auto", "--time-limit", "0.02s"]
 
 
+WAIT = 400  # seconds: that long nothing takes
+
+
 def run(*args):
-    return subprocess.run([HARNESS, *args], capture_output=True, text=True, timeout=240)
+    return subprocess.run([HARNESS, *args], capture_output=True, text=True, timeout=WAIT)
+
+
+def wait_until(ready):
+    """Whether it came to be."""
+    end = time.monotonic() + WAIT
+    while not ready():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def in_tries(n, test):
+    """For what a neighbour on the machine disturbs: the test must hold once."""
+    for left in reversed(range(n)):
+        try:
+            return test()
+        except AssertionError:
+            if left == 0:
+                raise
 
 
 def read_rows(folder):
@@ -54,11 +80,10 @@ class Survival(unittest.TestCase):
         self.assertRegex(rows[2]["reason"], "signal 11|status 1")
 
     def test_hang_costs_one_row(self):
-        start = time.monotonic()
-        rows = self.sweep("--inject", "hang@3", "--timeout", "1s", status=5)
+        rows = self.sweep("--inject", "hang@3", "--timeout", "5s", status=5)
         self.others_are_ok(rows, 3)
         self.assertEqual(rows[3]["status"], "timeout")
-        self.assertLess(time.monotonic() - start, 60)
+        self.assertRegex(rows[3]["reason"], r"no answer for 5(\.\d+)? s")
 
     def test_out_of_memory_costs_one_row(self):
         rows = self.sweep("--inject", "oom@4", status=5)
@@ -95,11 +120,15 @@ class Survival(unittest.TestCase):
         """A device that slows down by half while sampled: interleaved, the ratio hardly moves."""
         only = ["-a", "kernel=tile-skip", "-a", "skip=tile", "-a", "seq=256", "--time-limit",
                 "0.3s"]
-        steady = self.sweep(*only, status=0)
-        self.out += "-drift"
-        drift = self.sweep(*only, "--inject", "drift", status=0)
-        quotient = drift[0]["vs_no_skip"] / steady[0]["vs_no_skip"]
-        self.assertLess(abs(quotient - 1), 0.25)
+
+        def hardly_moves():
+            self.out += "-steady"
+            steady = self.sweep(*only, status=0)
+            self.out += "-drift"
+            drift = self.sweep(*only, "--inject", "drift", status=0)
+            quotient = drift[0]["vs_no_skip"] / steady[0]["vs_no_skip"]
+            self.assertLess(abs(quotient - 1), 0.25)
+        in_tries(4, hardly_moves)
 
     def test_resume_refuses_what_is_no_run(self):
         p = run("--resume", self.out)
@@ -131,7 +160,7 @@ class Survival(unittest.TestCase):
         p = run("--resume", self.out)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertGreaterEqual(len(read_rows(self.out)), n)
-        p = run("--resume", self.out, "--budget", "5m")
+        p = run("--resume", self.out, "--budget", "1h")
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(len(read_rows(self.out)), 15)
         self.assertEqual(len({r["repro"] for r in read_rows(self.out)}), 15)
@@ -141,6 +170,11 @@ class Survival(unittest.TestCase):
         rng = random.Random(20260)
         kept = {}
         done = 0
+        out = self.out
+        # Killed at a moment of what a whole run takes here.
+        begin = time.monotonic()
+        self.sweep("-a", "seq=64,96,128", status=0)
+        took = time.monotonic() - begin
         for i in range(KILLS):
             # A new sweep whenever the last one is complete.
             if done in (0, 15):
@@ -154,7 +188,7 @@ class Survival(unittest.TestCase):
             with subprocess.Popen([HARNESS, *args], stdout=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE) as p:
                 try:
-                    p.wait(rng.uniform(0.02, 4))
+                    p.wait(rng.uniform(0.01, 0.7) * took)
                 except subprocess.TimeoutExpired:
                     p.send_signal(signal.SIGKILL)
                 p.communicate()
@@ -171,7 +205,11 @@ class Survival(unittest.TestCase):
                 with open(os.path.join(out, "run.json"), encoding="utf-8") as f:
                     json.load(f)
             kept, done = rows, len(rows)
-        p = run("--resume", out)
+        if not os.path.exists(os.path.join(out, "run.json")):
+            out += "-last"
+            p = run(*SWEEP, "-a", "seq=64,96,128", "--out", out, "--budget", "0.001s")
+            self.assertEqual(p.returncode, 0, p.stderr)
+        p = run("--resume", out, "--budget", "1h")
         self.assertEqual(p.returncode, 0, p.stderr)
         rows = read_rows(out)
         self.assertEqual(len(rows), 15)
@@ -182,22 +220,21 @@ class Survival(unittest.TestCase):
 
     def test_workers_die_with_their_supervisor(self):
         with subprocess.Popen([HARNESS, *SWEEP, "--out", self.out, "--inject", "hang@0",
-                               "--timeout", "60s"], stdout=subprocess.DEVNULL,
+                               "--timeout", "1h"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as p:
             children = "/proc/%d/task/%d/children" % (p.pid, p.pid)
             worker = ""
-            for _ in range(200):
-                time.sleep(0.05)
+
+            def works():
+                nonlocal worker
                 with open(children, encoding="ascii") as f:
                     worker = f.read().strip()
-                if worker and os.path.exists(os.path.join(self.out, "run.json")):
-                    break
+                return worker and os.path.exists(os.path.join(self.out, "run.json"))
+            works = wait_until(works)
             p.send_signal(signal.SIGKILL)
-        for _ in range(100):
-            if not os.path.exists("/proc/" + worker):
-                break
-            time.sleep(0.05)
-        self.assertFalse(os.path.exists("/proc/" + worker), "the worker lives on")
+        self.assertTrue(works)
+        self.assertTrue(wait_until(lambda: not os.path.exists("/proc/" + worker)),
+                        "the worker lives on")
 
 
 class Resume(unittest.TestCase):
@@ -259,12 +296,12 @@ class Resume(unittest.TestCase):
         with open(os.path.join(self.dir, "cases"), "w", encoding="utf-8") as f:
             f.write("kernel=dense,masked-dense\n")
         p = subprocess.run([HARNESS, *SWEEP, "--cases", "cases", "--out", "r", "--budget", "0.001s"],
-                           capture_output=True, text=True, cwd=self.dir, timeout=60, check=False)
+                           capture_output=True, text=True, cwd=self.dir, timeout=WAIT, check=False)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(read_rows(self.out), [])
         os.remove(os.path.join(self.out, "topology.xml"))
         here = os.path.relpath(self.out)
-        p = run("--resume", here, "--budget", "5m", "--time-limit", "0.01s", "--timeout", "1m")
+        p = run("--resume", here, "--budget", "1h", "--time-limit", "0.01s", "--timeout", "1m")
         self.assertEqual(p.returncode, 0, p.stderr)
         rows = read_rows(self.out)
         self.assertEqual([r["status"] for r in rows], 2 * ["ok"])
@@ -272,13 +309,13 @@ class Resume(unittest.TestCase):
         if self.header()["machine"]["topology"]:
             self.assertTrue(os.path.exists(os.path.join(self.out, "topology.xml")))
         # A row is the same row by whatever limit it was timed.
-        p = run("--resume", self.out, "--budget", "5m")
+        p = run("--resume", self.out, "--budget", "1h")
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(read_rows(self.out), rows)
         self.assertEqual(self.header()["end"], "complete")
 
     def test_peaks_that_are_missing_are_measured(self):
-        self.begun(budget="1m")
+        self.begun(budget="1h")
         floor = self.header()["peaks"]["ref:0"]["floor_wall_ns"]
         self.assertGreater(floor, 0)
         for change in (lambda h: h.pop("peaks"), lambda h: h["peaks"].clear(),
@@ -301,7 +338,7 @@ class Resume(unittest.TestCase):
         self.assertIn("holds something already", p.stderr)
 
     def test_rows_that_are_there_spend_no_budget(self):
-        self.begun(budget="1m")
+        self.begun(budget="1h")
         rows = read_rows(self.out)
         p = run("--resume", self.out, "--budget", "0.001s")
         self.assertEqual(p.returncode, 0, p.stderr)
@@ -312,7 +349,7 @@ class Resume(unittest.TestCase):
         """Many -a words: the list of words has no end of its own."""
         many = 700 * ["-a", "seq=64"]
         self.begun(*many)
-        p = run("--resume", self.out, "--budget", "1m")
+        p = run("--resume", self.out, "--budget", "1h")
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertEqual(len(read_rows(self.out)), 5)
 
@@ -348,31 +385,27 @@ class Workers(unittest.TestCase):
         with open(self.pids, encoding="utf-8") as f:
             pids = f.read().split()
         self.assertEqual(len(pids), 2)
-        for _ in range(100):
-            left = [pid for pid in pids if os.path.exists("/proc/" + pid)]
-            if not left:
-                return
-            time.sleep(0.05)
-        self.fail("%s live on" % left)
+        self.assertTrue(wait_until(lambda: not any(os.path.exists("/proc/" + p) for p in pids)),
+                        "%s live on" % pids)
 
     def no_peer_files(self):
         self.assertEqual([f for f in os.listdir(self.out) if f.startswith("peer-")], [])
 
     def interrupt(self, *args, rows, ready=None):
         """A sweep that is told to end once it has so many rows, and the file `ready` is there."""
-        with subprocess.Popen([HARNESS, *SWEEP, "--out", self.out, "--timeout", "500s", *args],
+        with subprocess.Popen([HARNESS, *SWEEP, "--out", self.out, "--timeout", "1h", *args],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               text=True) as p:
             path = os.path.join(self.out, "rows.jsonl")
-            for _ in range(600):
-                time.sleep(0.05)
-                if os.path.exists(path) and len(read_rows(self.out)) >= rows and \
-                        (ready is None or os.path.exists(ready)):
-                    break
-            begin = time.monotonic()
+            there = wait_until(lambda: os.path.exists(path) and len(read_rows(self.out)) >= rows
+                               and (ready is None or os.path.exists(ready)))
             p.send_signal(signal.SIGINT)
-            _, err = p.communicate(timeout=120)
-            self.assertLess(time.monotonic() - begin, 30)
+            try:
+                _, err = p.communicate(timeout=WAIT)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                raise
+            self.assertTrue(there)
         self.assertEqual(p.returncode, 130, err)
         self.assertEqual(len(read_rows(self.out)), rows)
 
@@ -427,10 +460,17 @@ class Workers(unittest.TestCase):
         self.no_peer_files()
 
     def test_a_budget_is_kept(self):
-        start = time.monotonic()
-        rows = self.sweep("--inject", "hang@1", "--timeout", "500s", "--budget", "8s", status=0)
-        self.assertLess(time.monotonic() - start, 60)
-        self.assertEqual([r["status"] for r in rows], ["ok"])
+        """The second row hangs, and would for an hour; the first is there when the budget begins."""
+        with subprocess.Popen([HARNESS, *SWEEP, "--out", self.out, "--inject", "hang@1", "--timeout",
+                               "1h"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+            path = os.path.join(self.out, "rows.jsonl")
+            there = wait_until(lambda: os.path.exists(path) and os.path.getsize(path))
+            p.kill()
+        self.assertTrue(there)
+        p = run("--resume", self.out, "--budget", "2s")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("budget of 2 s", p.stderr)
+        self.assertEqual([r["status"] for r in read_rows(self.out)], ["ok"])
 
     def test_commands_that_are_no_peers(self):
         for command, said in (("true", "ended (exit status 0) before its greeting"),
@@ -444,14 +484,14 @@ class Workers(unittest.TestCase):
         self.assertEqual(p.returncode, 2)
         self.assertIn("for the harness itself", p.stderr)
         p = subprocess.run(["sh", "-c", "echo {} | \"$0\" --worker ref 3>&1", HARNESS],
-                           capture_output=True, text=True, timeout=240)
+                           capture_output=True, text=True, timeout=WAIT)
         self.assertEqual(p.returncode, 2)
         self.assertIn("for the harness itself", p.stderr)
 
     def test_a_topology_larger_than_a_pipe(self):
         large = dict(os.environ, HWLOC_SYNTHETIC="numa:8 core:64 pu:2")
         p = subprocess.run([HARNESS, *SWEEP, "--out", self.out], capture_output=True, text=True,
-                           timeout=240, env=large)
+                           timeout=WAIT, env=large)
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertGreater(os.path.getsize(os.path.join(self.out, "topology.xml")), 1 << 17)
 
@@ -472,12 +512,14 @@ class Clocks(unittest.TestCase):
     def test_bad_events_are_replaced_and_flagged(self):
         for fault, flag in (("reversed", "events-reversed"), ("missing", "events-missing"),
                             ("short", "events-off")):
-            for row in self.rows_of(fault):
-                self.assertEqual(row["timer"], "wall")
-                self.assertIn(flag, row["flags"].split(","))
-                self.assertGreater(row["t_median_ns"], 0)
-                self.assertLess(row["t_wall_ns"], 3 * row["t_median_ns"])
+            def replaced(fault=fault, flag=flag):
+                for row in self.rows_of(fault):
+                    self.assertEqual(row["timer"], "wall")
+                    self.assertIn(flag, row["flags"].split(","))
+                    self.assertGreater(row["t_median_ns"], 0)
+                    self.assertLess(row["t_wall_ns"], 3 * row["t_median_ns"])
+            in_tries(5, replaced)
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

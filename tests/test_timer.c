@@ -63,8 +63,8 @@ static void steady_clock_stops_early(void **state)
     (void)state;
     assert_int_equal(scr_time_sample(read_one, &c, 10, &t), SCR_OK);
     assert_string_equal(t.stop, "interval");
-    /* 50 ms, and a look some samples later. */
-    assert_in_range(t.stats.n, 20, 140);
+    /* 50 ms, and a look some samples later; few where others have the processor. */
+    assert_in_range(t.stats.n, SCR_MIN_SAMPLES, 140);
     assert_true(fabs(t.stats.median - 1000) < 2);
     assert_true(t.stats.ci_lo <= t.stats.median && t.stats.median <= t.stats.ci_hi);
 }
@@ -153,7 +153,7 @@ static void slow_contestant_sits_out(void **state)
     struct scr_ratio ratio;
 
     (void)state;
-    assert_int_equal(scr_contest_run(read_clock, &c, 2, 0.05, &contest), SCR_OK);
+    assert_int_equal(scr_contest_run(read_clock, &c, 2, 0.5, &contest), SCR_OK);
     assert_true(c.taken[1] >= SCR_MIN_SAMPLES);
     assert_true(c.taken[1] < c.taken[0]);
     assert_int_equal(scr_contest_ratio(&contest, 1, 0, &ratio), SCR_OK);

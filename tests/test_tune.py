@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """tuner --tune from end to end: shapes to records to a table that the harness uses; what faulty
-candidates cost; a kill at any moment and --resume; shards.
+candidates cost; a kill at any moment and --resume; shards. No verdict depends on how fast the machine
+is.
 
-Usage: test_tune.py TUNER HARNESS [KILLS]
+Usage: test_tune.py TUNER HARNESS [KILLS [TEST...]]
 """
 import json
 import os
@@ -17,6 +18,7 @@ import unittest
 
 TUNER, HARNESS = (os.path.abspath(a) for a in sys.argv[1:3])
 KILLS = int(sys.argv[3]) if len(sys.argv) > 3 else 4
+WAIT = 500  # seconds: that long nothing takes
 SMALL = ["-a", "seq=64", "-a", "heads=1", "-a", "head_dim=16", "-a", "workload=planted:0.2x16",
          "-a", "window=inf", "--time-limit", "0.01s"]
 
@@ -36,6 +38,8 @@ def of_kind(records, kind):
 
 
 class Tune(unittest.TestCase):
+    """What all have in common; no test of its own."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -49,7 +53,7 @@ class Tune(unittest.TestCase):
 
     def tune(self, *args, status=0, **how):
         p = subprocess.run(self.command(*args, **how), capture_output=True, text=True,
-                           timeout=300, env=self.env)
+                           timeout=WAIT, env=self.env)
         self.assertEqual(p.returncode, status, p.stdout + p.stderr)
         self.out, self.err = p.stdout, p.stderr
         return read_records(self.records)
@@ -74,8 +78,12 @@ class Tune(unittest.TestCase):
                           if r["config"]["kernel"] == "tile-skip" and r["config"]["skip"] == skip
                           ][0])
 
+
+class Search(Tune):
+    """Shapes to records to a table; what is there is not measured again; shards."""
+
     def test_end_to_end(self):
-        records = self.tune()
+        records = self.tune("--inject", "fixed-times")
         (best,) = self.check_outcome(records)
         self.assertEqual(len(of_kind(records, "winner")), 8)
         self.assertEqual(len(of_kind(records, "candidate")), 64)
@@ -88,17 +96,31 @@ class Tune(unittest.TestCase):
             self.assertEqual((r["n_space"], r["n_tried"], r["strategy"]), (16, 16, "exhaustive"))
         table = os.path.join(self.dir, "table")
         subprocess.run([TUNER, "--table", self.records, "-o", table], check=True, env=self.env,
-                       capture_output=True, timeout=60)
+                       capture_output=True, timeout=WAIT)
         p = subprocess.run([HARNESS, "--sweep", "--device", "ref", *SMALL, "-a", "kernel=tile-skip",
                             "-a", "skip=tile", "-a", "tile=auto", "--format", "json", "--out",
                             os.path.join(self.dir, "run")],
-                           capture_output=True, text=True, timeout=120,
+                           capture_output=True, text=True, timeout=WAIT,
                            env=dict(self.env, SCR_TABLE=table))
         self.assertEqual(p.returncode, 0, p.stderr)
         with open(os.path.join(self.dir, "run", "rows.jsonl"), encoding="utf-8") as f:
             row = json.loads(f.readline())
         params = dict(self.winner(records)[3])
         self.assertEqual((row["tile_q"], row["tile_k"]), (params["TILE_Q"], params["TILE_K"]))
+
+    def test_fixed_times(self):
+        """Of times that are fixed everyone knows the winners."""
+        records = self.tune("--inject", "fixed-times")
+        (best,) = self.check_outcome(records)
+        candidates = of_kind(records, "candidate")
+        self.assertEqual(best["ns"], min(r["ns"] for r in candidates))
+        for skip in ("tile", "slice"):
+            fastest = min((r for r in candidates if r["config"]["skip"] == skip),
+                          key=lambda r: r["ns"])
+            self.assertEqual(self.winner(records, skip), config_of(fastest))
+        default = [r for r in candidates if r["config"] == best["baseline"]]
+        self.assertAlmostEqual(best["gain"], default[0]["ns"] / best["ns"], 6)
+        self.assertEqual(best["gain_lo"], best["gain_hi"])
 
     def test_resume_of_what_is_done_measures_nothing(self):
         before = self.tune()
@@ -114,7 +136,7 @@ class Tune(unittest.TestCase):
         lines = data.splitlines(keepends=True)
         with open(self.records, "wb") as f:
             f.write(b"".join(lines[:20]) + lines[20][:100])
-        p = subprocess.run(self.command("--resume"), capture_output=True, text=True, timeout=300,
+        p = subprocess.run(self.command("--resume"), capture_output=True, text=True, timeout=WAIT,
                            env=self.env)
         self.assertEqual(p.returncode, 0, p.stderr)
         with open(self.records, "rb") as f:
@@ -124,16 +146,50 @@ class Tune(unittest.TestCase):
 
     def test_a_slow_default_is_replaced(self):
         # Half of a 64 x 64 tile over 64 causal keys is for nothing: smaller ones are far ahead.
-        records = self.tune(shape=["-a", "seq=64", "-a", "head_dim=16", "--time-limit", "0.03s"])
-        (best,) = self.check_outcome(records)
+        for left in (2, 1, 0):  # a neighbour on the machine may hide it
+            records = self.tune(shape=["-a", "seq=64", "-a", "head_dim=16", "--time-limit", "0.03s"])
+            (best,) = self.check_outcome(records)
+            if left == 0 or best["gain"] is not None and best["gain"] > 1.1 and best["gain_lo"] > 1:
+                break
+            os.remove(self.records)
         self.assertGreater(best["gain"], 1.1)
         self.assertGreater(best["gain_lo"], 1)
         self.assertEqual(best["baseline"]["params"], {"TILE_Q": 64, "TILE_K": 64})
         self.assertRegex(self.out.splitlines()[-1], r"[Ff]aster.* 1 of 1 shape")
 
+    def test_shards(self):
+        shapes = ["-a", "seq=16,17,18,19,20", "-a", "heads=1", "-a", "head_dim=16",
+                  "--time-limit", "0.005s"]
+        seen = []
+        for k in range(1, 4):
+            self.records = os.path.join(self.dir, f"{k}.jsonl")
+            records = self.tune("--shard", f"{k}/3", shape=shapes)
+            seen.append({r["shape"]["words"] for r in records})
+            self.check_outcome(records, n_shapes=len(seen[-1]))
+        self.assertEqual([len(s) for s in seen], [2, 2, 1])
+        self.assertEqual(len(set.union(*seen)), 5)
+        self.records = os.path.join(self.dir, "7.jsonl")
+        self.assertEqual(self.tune("--shard", "7/7", shape=shapes), [])
+
+    def test_bad_requests(self):
+        for args, said in ((["-a", "tile=16x16"], "tile"), (["-a", "heads=3", "-a", "kv_heads=2"],
+                                                            "multiple of kv_heads")):
+            p = subprocess.run(self.command(*args), capture_output=True, text=True, env=self.env,
+                               timeout=WAIT)
+            self.assertEqual(p.returncode, 2, p.stderr)
+            self.assertIn(said, p.stderr)
+            self.assertEqual(p.stderr.count("\n"), 1)
+        p = subprocess.run(self.command(device="cuda:99"), capture_output=True, text=True,
+                           env=self.env, timeout=WAIT)
+        self.assertEqual(p.returncode, 3, p.stderr)
+
+
+class Faults(Tune):
+    """Candidates that are wrong, crash or hang cost themselves."""
+
     def faulty(self, kind, status, *args):
         """The configurations that would win have a fault; others win."""
-        records = self.tune("--inject", kind + "@TILE_Q=16", "--timeout", "2s", *args)
+        records = self.tune("--inject", kind + "@TILE_Q=16", *args)
         self.check_outcome(records)
         for w in of_kind(records, "winner"):
             self.assertNotEqual(w["config"]["params"]["TILE_Q"], 16)
@@ -164,11 +220,13 @@ class Tune(unittest.TestCase):
         self.faulty("oom", "oom")
 
     def test_hang(self):
-        records = self.tune("--inject", "hang@TILE_Q=16,TILE_K=16", "--timeout", "1s")
+        records = self.tune("--inject", "hang@kernel=tile-skip,skip=tile,TILE_Q=16,TILE_K=16",
+                            "--timeout", "5s")
         self.check_outcome(records)
         bad = [r for r in of_kind(records, "candidate") if r["status"] != "ok"]
         self.assertEqual({r["status"] for r in bad}, {"timeout"})
-        self.assertEqual(len(bad), 4)
+        self.assertEqual(len(bad), 1)
+        self.assertIn("no answer for 5 s", bad[0]["reason"])
 
     def test_wrong_at_one_shape_only(self):
         # Shape 0 is tuned; a verifying one finds it.
@@ -188,15 +246,19 @@ class Tune(unittest.TestCase):
         self.assertEqual(of_kind(records, "winner"), [])
         self.assertIn("no configuration is right", self.err)
 
+
+class Ends(Tune):
+    """Runs that are cut short."""
+
     def test_interrupt(self):
         p = subprocess.Popen(self.command("--time-limit", "0.3s"), stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True, env=self.env)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline and not (
                 os.path.exists(self.records) and os.path.getsize(self.records) > 3000):
             time.sleep(0.02)
         p.send_signal(signal.SIGINT)
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=WAIT)
         self.assertEqual(p.returncode, 130, out + err)
         self.assertIn("--resume", err)
         with open(self.records, "rb") as f:
@@ -213,35 +275,29 @@ class Tune(unittest.TestCase):
         return [(r["kind"], r["shape"]["words"], config_of(r), r["status"], r["ns"],
                  r.get("best"), r.get("gain"), r.get("n_tried")) for r in records]
 
-    def test_fixed_times(self):
-        """Of times that are fixed everyone knows the winners."""
-        records = self.tune("--inject", "fixed-times")
-        (best,) = self.check_outcome(records)
-        candidates = of_kind(records, "candidate")
-        self.assertEqual(best["ns"], min(r["ns"] for r in candidates))
-        for skip in ("tile", "slice"):
-            fastest = min((r for r in candidates if r["config"]["skip"] == skip),
-                          key=lambda r: r["ns"])
-            self.assertEqual(self.winner(records, skip), config_of(fastest))
-        default = [r for r in candidates if r["config"] == best["baseline"]]
-        self.assertAlmostEqual(best["gain"], default[0]["ns"] / best["ns"], 6)
-        self.assertEqual(best["gain_lo"], best["gain_hi"])
+    def count_lines(self):
+        if not os.path.exists(self.records):
+            return 0
+        with open(self.records, "rb") as f:
+            return f.read().count(b"\n")
 
     def test_kill_at_any_moment(self):
         """With times that do not change, a killed and resumed run does what a whole one does, and
         repeats but the measurement that was cut: its records are the same ones."""
         rng = random.Random(4)
         args = ["--inject", "fixed-times", "-a", "seq=48,57", "--strategy", "local"]
-        start = time.monotonic()
         whole = self.path(self.tune(*args))
-        took = time.monotonic() - start
         self.check_outcome(read_records(self.records), n_shapes=2)
         resumed = 0
         for kill in range(KILLS):
             os.remove(self.records)
             p = subprocess.Popen(self.command(*args), stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, env=self.env)
-            time.sleep(rng.uniform(0, 1) * took)
+            # At a moment of the work done, however fast that is, and somewhere in the step after it.
+            lines = rng.randrange(len(whole))
+            while p.poll() is None and self.count_lines() < lines:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
             p.kill()
             p.wait()
             before = b""
@@ -256,35 +312,37 @@ class Tune(unittest.TestCase):
         self.assertGreater(resumed, KILLS // 4)
 
     def test_budget(self):
-        start = time.monotonic()
-        records = self.tune("--budget", "6s", "--strategy", "exhaustive",
-                            shape=["-a", "seq=512", "-a", "head_dim=64"])
-        self.assertLess(time.monotonic() - start, 20)
+        # It is spent long before all is measured, and the rest goes into a final. A slow machine needs
+        # more for that.
+        for budget in (6, 30, 150):
+            if os.path.exists(self.records):
+                os.remove(self.records)
+            begin = time.monotonic()
+            p = subprocess.run(self.command("--budget", f"{budget}s", "--strategy", "exhaustive",
+                                            shape=["-a", "seq=512", "-a", "head_dim=64"]),
+                               capture_output=True, text=True, timeout=WAIT, env=self.env)
+            took = time.monotonic() - begin
+            if p.returncode == 0:
+                break
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
+        self.assertLess(took, budget + 200)
+        records = read_records(self.records)
+        self.assertLess(len(of_kind(records, "candidate")), 64)
         best = [r for r in of_kind(records, "winner") if r["best"]]
         self.assertEqual(len(best), 1)
 
-    def test_shards(self):
-        shapes = ["-a", "seq=16,17,18,19,20", "-a", "heads=1", "-a", "head_dim=16",
-                  "--time-limit", "0.005s"]
-        seen = []
-        for k in range(1, 4):
-            self.records = os.path.join(self.dir, f"{k}.jsonl")
-            records = self.tune("--shard", f"{k}/3", shape=shapes)
-            seen.append({r["shape"]["words"] for r in records})
-            self.check_outcome(records, n_shapes=len(seen[-1]))
-        self.assertEqual([len(s) for s in seen], [2, 2, 1])
-        self.assertEqual(len(set.union(*seen)), 5)
-        self.records = os.path.join(self.dir, "7.jsonl")
-        self.assertEqual(self.tune("--shard", "7/7", shape=shapes), [])
+
+class OpenCL(Tune):
+    """Where candidates compile."""
 
     def test_devices_side_by_side(self):
         """Equal devices, a process each, share the shapes; PoCL can be made to have two."""
         self.env["POCL_DEVICES"] = "pthread pthread"
         devices = subprocess.run([HARNESS, "--list-devices"], capture_output=True, text=True,
-                                 env=self.env, timeout=60).stdout
+                                 env=self.env, timeout=WAIT).stdout
         if "opencl:0.1" not in devices:
             self.skipTest("no two OpenCL devices")
-        records = self.tune("--inject", "fixed-times", "--budget", "15s", device="opencl",
+        records = self.tune("--inject", "fixed-times", "--tries", "2", device="opencl",
                             shape=["-a", "seq=16,17", "-a", "heads=1", "-a", "head_dim=16"])
         seen = {}
         for r in records:
@@ -292,27 +350,16 @@ class Tune(unittest.TestCase):
         self.assertEqual(sorted(seen), ["opencl:0.0", "opencl:0.1"])
         self.assertEqual(sorted(map(sorted, seen.values())), [[16], [17]])
         self.check_outcome(records, n_shapes=2)
-
-    def test_bad_requests(self):
-        for args, said in ((["-a", "tile=16x16"], "tile"), (["-a", "heads=3", "-a", "kv_heads=2"],
-                                                            "multiple of kv_heads")):
-            p = subprocess.run(self.command(*args), capture_output=True, text=True, env=self.env,
-                               timeout=60)
-            self.assertEqual(p.returncode, 2, p.stderr)
-            self.assertIn(said, p.stderr)
-            self.assertEqual(p.stderr.count("\n"), 1)
-        p = subprocess.run(self.command(device="cuda:99"), capture_output=True, text=True,
-                           env=self.env, timeout=60)
-        self.assertEqual(p.returncode, 3, p.stderr)
+        self.assertEqual(len(of_kind(records, "candidate")), 2 * 4 * 2)
 
     def test_opencl(self):
-        p = subprocess.run([HARNESS, "--list-devices"], capture_output=True, text=True, timeout=60)
+        p = subprocess.run([HARNESS, "--list-devices"], capture_output=True, text=True, timeout=WAIT)
         if "opencl:0.0" not in p.stdout:
             self.skipTest("no OpenCL device")
-        records = self.tune("--budget", "40s", device="opencl:0.0")
+        records = self.tune("--tries", "3", device="opencl:0.0")
         self.check_outcome(records)
-        self.assertGreater(len(of_kind(records, "candidate")), 3)
+        self.assertEqual(len(of_kind(records, "candidate")), 4 * 3)
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + os.environ.get("SCR_TEST_ONLY", "").split(), verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

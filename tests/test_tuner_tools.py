@@ -80,6 +80,7 @@ class Usage(Case):
         self.refused(["--tune", "--seed", "-1"], "--seed", "9223372036854775807")
         for shard in ("0/4", "5/4", "1", "1/", "/4", "1/0", "x/4", "1/4/2", ""):
             self.refused(["--tune", "--shard", shard], "--shard", "K/N", "3/8")
+        self.refused(["--tune", "--tries", "0"], "--tries", "1 to 1000000")
         self.refused(["--tune", "--jobs", "0"], "--jobs", "1 to 1024")
         self.refused(["--tune", "--inject", "mood"], "--inject")
         self.refused(["--tune", "-a", "sqe=3"], "did you mean 'seq'")

@@ -27,7 +27,8 @@ enum scr_strategy scr_tune_strategy(const struct scr_tune *t, const struct scr_s
 
 size_t scr_tune_expected(const struct scr_tune *t, const struct scr_space *space)
 {
-    const struct scr_search_options options = {.strategy = scr_tune_strategy(t, space)};
+    const struct scr_search_options options = {.strategy = scr_tune_strategy(t, space),
+                                               .max_tries = (size_t)t->o->tries};
 
     return scr_search_tries(&options, space->n);
 }
@@ -177,7 +178,8 @@ int scr_tune_search_run(struct scr_tune *t, size_t shape, int kernel, double end
     const struct scr_tuned_kernel *k = &scr_tuned_kernels[kernel];
     struct run r = {.t = t, .s = out, .shape = shape, .end_s = end_s, .n_at_once = 1};
     size_t starts[SCR_N_TUNED_KERNELS];
-    struct scr_search_options options = {.seed = t->o->seed, .starts = starts};
+    struct scr_search_options options = {
+        .seed = t->o->seed, .max_tries = (size_t)t->o->tries, .starts = starts};
     const scr_config *like;
     int status;
 

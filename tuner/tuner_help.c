@@ -24,6 +24,7 @@ void scr_tuner_help(FILE *f)
         "  -a AXIS=LIST         shapes, as harness --help has them; repeatable\n"
         "  --strategy NAME      exhaustive, local or random; default exhaustive where the space\n"
         "                       is small, else local\n"
+        "  --tries N            candidates of a kernel at most\n"
         "  --budget TIME        stop after 90, 90s, 5m or 1h with the best so far\n"
         "  --time-limit TIME    sampling of a candidate        --timeout TIME  of a step; 2m\n"
         "  --records FILE       default tuning.jsonl           --resume        go on with it\n"

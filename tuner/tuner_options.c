@@ -24,6 +24,7 @@ enum {
     OPT_VERSION,
     OPT_DEVICE,
     OPT_STRATEGY,
+    OPT_TRIES,
     OPT_BUDGET,
     OPT_TIME_LIMIT,
     OPT_TIMEOUT,
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
     {"version", no_argument, NULL, OPT_VERSION},
     {"device", required_argument, NULL, OPT_DEVICE},
     {"strategy", required_argument, NULL, OPT_STRATEGY},
+    {"tries", required_argument, NULL, OPT_TRIES},
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -167,6 +169,7 @@ static int check_effect(const struct scr_tuner_options *o, unsigned given, char 
         {"-a", OPT_AXIS, TUNE | LOOKUP},
         {"--device", OPT_DEVICE, TUNE | LOOKUP},
         {"--strategy", OPT_STRATEGY, TUNE},
+        {"--tries", OPT_TRIES, TUNE},
         {"--budget", OPT_BUDGET, TUNE},
         {"--time-limit", OPT_TIME_LIMIT, TUNE},
         {"--timeout", OPT_TIMEOUT, TUNE},
@@ -229,6 +232,11 @@ static int take_tuning(struct scr_tuner_options *o, int c, char *why, size_t why
             return SCR_OK;
         snprintf(why, why_size, "--strategy: '%s' is not one of exhaustive, local, random", optarg);
         return SCR_ERR_INVALID;
+    case OPT_TRIES:
+        if (!scr_parse_int(optarg, 1, 1000000, &n))
+            return refuse(why, why_size, "--tries", optarg, "a number from 1 to 1000000");
+        o->tries = (int)n;
+        return SCR_OK;
     case OPT_BUDGET:
         return take_time("--budget", &o->budget_s, why, why_size);
     case OPT_TIME_LIMIT:

@@ -32,6 +32,7 @@ struct scr_tuner_options {
     const char *device;   /* --device: ids, backends or all; or NULL */
     struct scr_axes axes; /* -a: of the shapes to tune, or to look up */
     int strategy;    /* enum scr_strategy; -1: exhaustive where the space is small, else local */
+    int tries;       /* --tries: candidates of a kernel at most; 0: as the strategy has it */
     double budget_s; /* --budget: of the whole run; 0: none */
     double time_limit_s;      /* --time-limit: of sampling a candidate; 0: the default */
     double timeout_s;         /* --timeout: of a step of a candidate; 0: the default */

@@ -16,14 +16,10 @@
 enum { MIN_GROUP = 5 };
 #define FEW_SAMPLES_SE  0.05
 #define MIN_SCATTER     0.03
-#define ASSUMED_ROWS    5
 #define MIN_DRIFT       0.01
 #define SIDE_CHANCE     0.01
 #define OWN_QUANTILE    1.959964 /* of a 95 % interval */
-#define SIGMA_OF_MEDIAN 1.4826   /* standard deviation / median distance, normal distribution */
-#define SIGMA_OF_TAIL   0.6947   /* the same of the distance that 85 of 100 stay below */
-#define HEAVY_TAIL      1.3
-#define ERROR_OF_MEDIAN 1.2533 /* standard error of a median of n, times sqrt(n) / sigma */
+#define ERROR_OF_MEDIAN 1.2533   /* standard error of a median of n, times sqrt(n) / sigma */
 
 /* A pair whose times are compared, on the logarithmic scale. */
 struct item {
@@ -33,6 +29,8 @@ struct item {
     double disturbed; /* the medians above the fastest samples, of both runs */
     double centre;    /* median x of its group */
     double wider;     /* what makes up for a median that follows the item itself */
+    double log_ns;    /* duration */
+    double scatter;   /* of rows of that duration */
 };
 
 /* A group is a device, or a kernel on it; any of its rows stands for it. */
@@ -145,6 +143,7 @@ static struct item item_of(struct scr_compared *p)
         .x = log(b->t_median_ns / a->t_median_ns),
         .x_min = min > 0 ? log(min) : NAN,
         .disturbed = disturbed,
+        .log_ns = (log(a->t_median_ns) + log(b->t_median_ns)) / 2,
         .se = hypot(hypot(error_of_median(a), error_of_median(b)), disturbed / 2),
     };
 }
@@ -172,7 +171,7 @@ struct analysis {
     double quantile;
 };
 
-enum value { TIME, MIN_TIME, ERROR, DISTURBANCE };
+enum value { TIME, MIN_TIME, DISTURBANCE };
 
 static double value_of(const struct item *item, enum value value)
 {
@@ -181,8 +180,6 @@ static double value_of(const struct item *item, enum value value)
         return item->x;
     case MIN_TIME:
         return item->x_min;
-    case ERROR:
-        return item->se;
     default:
         return item->disturbed;
     }
@@ -204,29 +201,26 @@ static double group_median(const struct analysis *a, const struct scr_row *like,
 
 /* From the distance of each item of a device from the median of its group. */
 static void estimate_scatter(const struct analysis *a, struct scr_compared_device *d,
-                             double *distances)
+                             struct scr_scatter_row *rows)
 {
     size_t n;
-    double error = group_median(a, d->now, true, ERROR, &n);
-    double assumed = fmax(MIN_SCATTER, group_median(a, d->now, true, DISTURBANCE, &n));
-    double square = 0, tail;
+    double disturbed = group_median(a, d->now, true, DISTURBANCE, &n);
 
-    d->n = n;
-    for (size_t i = 0; i < a->n && n >= MIN_GROUP; i++) {
+    d->n = 0;
+    for (size_t i = 0; i < a->n; i++) {
         const struct item *item = &a->items[i];
 
         if (same_group(item->pair->rows.now, d->now, true))
-            distances[d->n_scatter++] = fabs(item->x - item->centre) * item->wider;
+            rows[d->n++] = (struct scr_scatter_row){
+                item->log_ns, fabs(item->x - item->centre) * item->wider, item->se};
     }
-    if (d->n_scatter > 0) {
-        square = SIGMA_OF_MEDIAN * scr_median(distances, d->n_scatter);
-        tail = SIGMA_OF_TAIL * distances[(size_t)(0.85 * (double)d->n_scatter)];
-        if (tail > HEAVY_TAIL * square)
-            square = tail;
-        square = fmax(0, square * square - error * error);
+    scr_scatter_estimate(rows, d->n, fmax(MIN_SCATTER, disturbed), a->scratch, &d->scatter);
+    for (size_t i = 0; i < a->n; i++) {
+        struct item *item = &a->items[i];
+
+        if (same_group(item->pair->rows.now, d->now, true))
+            item->scatter = scr_scatter_at(&d->scatter, item->log_ns);
     }
-    d->scatter = sqrt((ASSUMED_ROWS * assumed * assumed + (double)d->n_scatter * square) /
-                      (ASSUMED_ROWS + (double)d->n_scatter));
 }
 
 /* The items of a group lie about its median; kernels come after their device. */
@@ -245,41 +239,77 @@ static void set_centre(const struct analysis *a, const struct scr_compared_group
     }
 }
 
-static double drift_of(const struct scr_compared_device *d)
+static double drift_of(double scatter)
 {
-    return fmax(MIN_DRIFT, d->scatter / 3);
+    return fmax(MIN_DRIFT, scatter / 3);
 }
 
-static void judge_group(const struct analysis *a, const struct scr_compared_device *d,
-                        struct scr_compared_group *g)
+static double error_of(const struct item *item)
+{
+    return hypot(item->se, hypot(item->scatter, drift_of(item->scatter)));
+}
+
+/*
+ * The rows that scatter least say most of where the median lies, but where there are few of them
+ * not all: hence the geometric mean.
+ */
+static void judge_group(const struct analysis *a, struct scr_compared_group *g)
 {
     size_t n;
-    double error = group_median(a, g->like, g->whole_device, ERROR, &n);
     double x_min = group_median(a, g->like, g->whole_device, MIN_TIME, &n);
     double x = group_median(a, g->like, g->whole_device, TIME, &n);
-    double se = ERROR_OF_MEDIAN * hypot(error, d->scatter) / sqrt((double)n);
-
-    g->change = judge(x, x_min, hypot(se, drift_of(d)), a->quantile, a->c->max_regress, &g->shift);
-}
-
-static void judge_device(const struct analysis *a, struct scr_compared_device *d)
-{
-    size_t n;
-    double spread = hypot(d->scatter, drift_of(d));
-    double typical = hypot(group_median(a, d->now, true, ERROR, &n), spread);
+    double se = 0, scatter = 0;
 
     for (size_t i = 0; i < a->n; i++) {
         const struct item *item = &a->items[i];
 
-        if (same_group(item->pair->rows.now, d->now, true))
-            item->pair->change = judge(item->x, item->x_min, hypot(item->se, spread), a->quantile,
-                                       a->c->max_regress, &item->pair->shift);
+        if (!same_group(item->pair->rows.now, g->like, g->whole_device))
+            continue;
+        se += log(hypot(item->se, item->scatter)) / (double)n;
+        scatter += log(item->scatter) / (double)n;
+    }
+    se = ERROR_OF_MEDIAN * exp(se) / sqrt((double)n);
+    g->change = judge(x, x_min, hypot(se, drift_of(exp(scatter))), a->quantile, a->c->max_regress,
+                      &g->shift);
+}
+
+/* How many times slower a row of the middle of a class must be. */
+static double found_in(const struct analysis *a, const struct scr_compared_device *d, size_t class)
+{
+    size_t n = 0;
+    struct item typical = {.scatter = d->scatter.classes[class].scatter};
+    double error;
+
+    for (size_t i = 0; i < a->n; i++) {
+        const struct item *item = &a->items[i];
+
+        if (same_group(item->pair->rows.now, d->now, true) &&
+            scr_scatter_class_of(&d->scatter, item->log_ns) == class)
+            a->scratch[n++] = item->se;
+    }
+    typical.se = scr_median(a->scratch, n);
+    error = error_of(&typical);
+    return exp(fmax(a->quantile * error, log1p(a->c->max_regress) + OWN_QUANTILE * error));
+}
+
+static void judge_device(const struct analysis *a, struct scr_compared_device *d)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const struct item *item = &a->items[i];
+
+        if (!same_group(item->pair->rows.now, d->now, true))
+            continue;
+        item->pair->change = judge(item->x, item->x_min, error_of(item), a->quantile,
+                                   a->c->max_regress, &item->pair->shift);
+        if (item->pair->change == SCR_CHANGE_NONE)
+            d->n_agree[scr_scatter_class_of(&d->scatter, item->log_ns)]++;
     }
     for (size_t i = 0; i < a->c->n_groups; i++) {
         if (same_group(a->c->groups[i].like, d->now, true))
-            judge_group(a, d, &a->c->groups[i]);
+            judge_group(a, &a->c->groups[i]);
     }
-    d->found = exp(fmax(a->quantile * typical, log1p(a->c->max_regress) + OWN_QUANTILE * typical));
+    for (size_t i = 0; i < d->scatter.n_classes; i++)
+        d->found[i] = found_in(a, d, i);
 }
 
 static void find_devices(struct analysis *a)
@@ -332,14 +362,14 @@ static int analyse(struct scr_comparison *c)
 {
     struct analysis a = {.c = c};
     size_t room = c->n_pairs + 1;
-    double *distances = malloc(room * sizeof *distances);
+    struct scr_scatter_row *rows = malloc(room * sizeof *rows);
     int status = SCR_ERR_NO_MEMORY;
 
     a.items = malloc(room * sizeof *a.items);
     a.scratch = malloc(room * sizeof *a.scratch);
     c->devices = calloc(room, sizeof *c->devices);
     c->groups = calloc(2 * room, sizeof *c->groups);
-    if (distances == NULL || a.items == NULL || a.scratch == NULL || c->devices == NULL ||
+    if (rows == NULL || a.items == NULL || a.scratch == NULL || c->devices == NULL ||
         c->groups == NULL)
         goto out;
     for (size_t i = 0; i < c->n_pairs; i++) {
@@ -353,12 +383,12 @@ static int analyse(struct scr_comparison *c)
         set_centre(&a, &c->groups[i]);
     a.quantile = normal_quantile(SIDE_CHANCE / (double)(a.n + c->n_groups + 1));
     for (size_t i = 0; i < c->n_devices; i++) {
-        estimate_scatter(&a, &c->devices[i], distances);
+        estimate_scatter(&a, &c->devices[i], rows);
         judge_device(&a, &c->devices[i]);
     }
     status = SCR_OK;
 out:
-    free(distances);
+    free(rows);
     free(a.items);
     free(a.scratch);
     return status;

@@ -4,6 +4,7 @@
 #define SCR_HARNESS_COMPARE_H
 
 #include "compare_match.h"
+#include "compare_scatter.h"
 #include "row.h"
 
 #include <stddef.h>
@@ -50,13 +51,14 @@ enum scr_change {
  *   within   the row's two intervals of the median (5 % each way where there are too few samples),
  *            and half of what the medians lie above the fastest samples: a disturbed row is trusted
  *            less
- *   scatter  from run to run, row by row: 1.4826 times the median distance of the rows of a device
- *            from the median of their kernel's rows (or what the distance that 85 % stay below
- *            says, where that is over 1.3 times as much: heavy tails), less the part within. It is
- *            averaged with an assumed one that weighs as much as five rows, and is that with fewer
- *            than five: what the median row lies above its fastest sample, but at least 3 %
+ *   scatter  from run to run, row by row, as a function of how long a row takes; estimated by
+ *            scr_scatter_estimate from the distances of the rows of a device from the median of
+ *            their kernel's rows. Assumed is what the median row lies above its fastest sample, but
+ *            at least 3 %
  *   drift    of all rows of a device together, which two runs cannot show: a third of the scatter,
  *            but at least 1 %
+ *
+ * Rows together are judged by their medians; their scatter is the geometric mean.
  *
  * lo and hi are made wide enough to hold for all lines of the comparison at once: each side misses
  * with a chance of 1 % in all (Bonferroni). A regression must be slower by this interval, slower
@@ -87,9 +89,11 @@ struct scr_compared_group {
 struct scr_compared_device {
     const struct scr_row *base, *now; /* a row of each file on the device */
     size_t n;                         /* rows whose times were compared */
-    size_t n_scatter;                 /* of them those that the scatter is estimated from */
-    double scatter;                   /* as in struct scr_shift; a fraction */
-    double found; /* a row this many times slower is found in half of the cases */
+    struct scr_scatter scatter;
+    /* By class of the scatter. */
+    size_t n_agree[SCR_SCATTER_MAX_CLASSES]; /* rows that changed in no way: SCR_CHANGE_NONE */
+    /* A row of median duration that is this many times slower is found in half of the cases. */
+    double found[SCR_SCATTER_MAX_CLASSES];
 };
 
 /* Pointers go into the rows given; arrays are owned. */

@@ -198,15 +198,42 @@ static const char *change_text(enum scr_change change)
     return texts[change];
 }
 
+static void append_duration(double log_ns, char *out, size_t size)
+{
+    double ns = exp(log_ns);
+    const char *unit = ns < 1e6 ? "us" : ns < 1e9 ? "ms" : "s";
+    double in_unit = ns / (ns < 1e6 ? 1e3 : ns < 1e9 ? 1e6 : 1e9);
+
+    scr_append(out, size, "%.*f %s", in_unit < 10, in_unit, unit);
+}
+
+/* How much slower a row would have to be: on a device, from its shortest rows to its longest. */
+static void append_found(const struct scr_compared_device *d, char *out, size_t size)
+{
+    const struct scr_scatter *s = &d->scatter;
+    size_t last = s->n_classes - 1;
+
+    if (lround(100 * d->found[0]) == lround(100 * d->found[last])) {
+        scr_append(out, size, "%.2fx on %s", d->found[last], d->now->device);
+        return;
+    }
+    scr_append(out, size, "%.2fx (rows of ", d->found[0]);
+    append_duration(s->classes[0].log_middle, out, size);
+    scr_append(out, size, ") to %.2fx (", d->found[last]);
+    append_duration(s->classes[last].log_middle, out, size);
+    scr_append(out, size, ") on %s", d->now->device);
+}
+
 /* Not "there is none": what is too small to be told from how runs differ is not found. */
 static void append_no_regression(const struct scr_comparison *c, char *out, size_t size)
 {
     scr_append(out, size,
                "No regression found in %zu row%s: one would have had to be slower by about ",
                c->n_timed, plural(c->n_timed));
-    for (size_t i = 0; i < c->n_devices; i++)
-        scr_append(out, size, "%s%.2fx on %s", i > 0 ? ", " : "", c->devices[i].found,
-                   c->devices[i].now->device);
+    for (size_t i = 0; i < c->n_devices; i++) {
+        scr_append(out, size, "%s", i > 0 ? ", " : "");
+        append_found(&c->devices[i], out, size);
+    }
     scr_append(out, size, ".");
 }
 
@@ -300,6 +327,30 @@ static void print_groups(const struct printer *p, const struct scr_compared_devi
     }
 }
 
+/* How far rows of a class scatter, what can be found there, and how many rows agree. */
+static void print_class(const struct printer *p, const struct scr_compared_device *d, size_t i)
+{
+    const struct scr_scatter_class *c = &d->scatter.classes[i];
+    char text[LABEL] = "";
+
+    scr_append(text, sizeof text, "%s: ", d->now->device);
+    if (d->scatter.n == 0) {
+        scr_append(text, sizeof text,
+                   "too few rows to see how far runs scatter; %.0f %% is assumed; a row",
+                   100 * c->scatter);
+    } else {
+        scr_append(text, sizeof text, "rows of ");
+        append_duration(c->log_from, text, sizeof text);
+        scr_append(text, sizeof text, " to ");
+        append_duration(c->log_to, text, sizeof text);
+        scr_append(text, sizeof text, " scatter by %.1f %% between the runs; one",
+                   100 * c->scatter);
+    }
+    scr_append(text, sizeof text, " must be some %.2f times slower to be found; %zu of %zu agree",
+               d->found[i], d->n_agree[i], c->n);
+    say(p, text);
+}
+
 static void print_devices(const struct printer *p)
 {
     for (size_t i = 0; i < p->c->n_devices; i++) {
@@ -313,18 +364,27 @@ static void print_devices(const struct printer *p)
             scr_append(text, sizeof text, "%s is %s", d->now->device, d->now->device_name);
         say(p, text);
         print_groups(p, d);
-        text[0] = '\0';
-        if (d->n_scatter > 0)
-            scr_append(text, sizeof text, "%s: rows scatter by %.1f %% between the runs",
-                       d->now->device, 100 * d->scatter);
-        else
-            scr_append(text, sizeof text,
-                       "%s: too few rows to see how far runs scatter; %.0f %% is assumed",
-                       d->now->device, 100 * d->scatter);
-        scr_append(text, sizeof text, "; a row must be some %.2f times slower to be found",
-                   d->found);
-        say(p, text);
+        for (size_t j = 0; j < d->scatter.n_classes; j++)
+            print_class(p, d, j);
     }
+}
+
+/* The rows of all devices whose times do not differ by more than runs of one program do. */
+static void print_agreement(const struct printer *p)
+{
+    const struct scr_comparison *c = p->c;
+    size_t agree = scr_comparison_count(c, SCR_CHANGE_NONE);
+    size_t faster = scr_comparison_count(c, SCR_CHANGE_FASTER);
+    char text[LABEL] = "";
+
+    if (c->n_timed == 0)
+        return;
+    scr_append(text, sizeof text,
+               "%zu of %zu row%s agree%s: the interval of the ratio, scatter allowed for, holds 1; "
+               "%zu %s faster, %zu slower",
+               agree, c->n_timed, plural(c->n_timed), agree == 1 ? "s" : "", faster,
+               faster == 1 ? "is" : "are", c->n_timed - agree - faster);
+    say(p, text);
 }
 
 static void print_common(const struct printer *p)
@@ -509,6 +569,7 @@ int scr_compare_print(const struct scr_compare_options *o, const struct scr_rows
     if (p.any != NULL)
         print_common(&p);
     print_devices(&p);
+    print_agreement(&p);
     print_ends(&p);
     print_table(&p);
     print_changed(&p);

@@ -189,9 +189,12 @@ static bool read_output(struct scr_process *p)
 
 static bool take_line(struct scr_process *p, char **line, size_t *bytes)
 {
-    char *begin = p->text + p->taken;
-    char *end = p->used > p->taken ? memchr(begin, '\n', p->used - p->taken) : NULL;
+    char *begin, *end;
 
+    if (p->used == p->taken)
+        return false; /* text may be NULL */
+    begin = p->text + p->taken;
+    end = memchr(begin, '\n', p->used - p->taken);
     if (end == NULL)
         return false;
     *end = '\0';
