@@ -143,7 +143,8 @@ static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d, bool
         job.problem = p;
         job.no_spills = (dk == 0 && dv == 2) || (dk == 2 && dv == 2) || (dk == 3 && dv == 3);
         ++*n_possible;
-        if (!all && (flags != 0 || sm != (dk + 2 * dv + dtype) % 3))
+        /* What is for one target alone compiles for that one, sm_90. */
+        if (!all && (flags != 0 || sm != (d->target != NULL ? 1 : (dk + 2 * dv + dtype) % 3)))
             continue;
         if (!all && (n_skips > 1 ? skip != (dtype + dk + dv) % 3 : dtype != (dk + dv) % 3))
             continue;
@@ -178,7 +179,8 @@ static int add_tunables(struct jobs *jobs, const struct scr_kernel_decl *d)
         e.job.decl = d;
         e.job.sm = sms[i];
         e.job.problem = problem_of(SCR_F16, 64, 64);
-        int status = scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e);
+        int status =
+            scr_config_enumerate(&info, &e.job.problem, &partial, NULL, add_enumerated, &e);
 
         if (status != SCR_OK && status != SCR_ERR_UNSUPPORTED)
             return status;
