@@ -93,15 +93,15 @@ static void respects_small_limits(void **state)
             scr_device_info info = device(d->backend, local[n % 5], group[n / 5 % 5], 80);
             scr_problem p = problem(dims[n / 25 % 4], dims[n / 100], SCR_F16);
             scr_config c = config(d->kernel, SCR_SKIP_NONE);
+            const struct scr_kernel_decl *chosen;
             struct scr_decl_env env;
 
             if (scr_config_resolve(&info, &p, &c, NULL, 0) != SCR_OK)
                 continue;
+            chosen = scr_decl_find(d->backend, d->kernel, c.variant);
             scr_env_init(&env, &info, &p, c.skip);
-            scr_env_set_tunables(&env, scr_decl_find(d->backend, d->kernel, c.variant), &c);
-            for (int s = 0; s < d->n_steps; s++) {
-                const struct scr_kernel_decl *chosen =
-                    scr_decl_find(d->backend, d->kernel, c.variant);
+            scr_env_set_tunables(&env, chosen, &c);
+            for (int s = 0; s < chosen->n_steps; s++) {
                 size_t g[3];
 
                 chosen->steps[s].group(&env, g);

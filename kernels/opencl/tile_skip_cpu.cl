@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
- * The fused pass of fused.clh over the tiles that the window reaches, with defaults for processors.
+ * The fused pass of fused_cpu.clh over the tiles that the window reaches.
  *
  * @kernel tile-skip
  * @variant cpu
  * @backend opencl
- * @summary fused; window only, skips values of what nothing passes; one work-item, long vectors
+ * @summary fused; window only, skips q k^T by balls of keys, values of what nothing passes; one work-item
  * @when IS_CPU == 1
- * @tunable TILE_Q = 32 : 16 32 64 128 -- rows of a work-group
- * @tunable TILE_K = 64 : 16 32 64 128 -- keys of a tile
- * @tunable WG = 1 : 1 -- work-items of a work-group
- * @tunable VEC = 16 : 4 8 16 -- floats of a vector: keys in q k^T, value dims in P v
- * @tunable ROWS = 8 : 2 4 8 16 -- rows computed together in registers
- * @tunable UNROLL = 1 : 1 2 4 8 -- how often the inner loops of both products are unrolled
+ * @tunable BALL = 1 : 0 1 -- enclose the keys of each tile in a ball, to skip its q k^T
+ * @workspace ((SPLIT_K == 1 ? 0 : SPLIT_K * BATCH * HEADS_Q * LEN_Q * DV) + (BALL && SKIP ? BATCH * HEADS_KV * ceil_div(LEN_K, TILE_K) * (DK + 16) : 0)) * 4
+ * @step balls
+ * @groups BALL && SKIP && LEN_Q >= 64 ? ceil_div(LEN_K, TILE_K) : 0, HEADS_KV, BATCH
+ * @group 1
  */
+/* clang-format on */
 #define SCR_WINDOWED 1
-#include "fused.clh"
+#include "fused_cpu.clh"
