@@ -175,7 +175,8 @@ void scr_case_repro(const struct scr_case *c, const char *mode, char *out, size_
         default_words(c, words, sizeof words);
     kernel_words(c, words, sizeof words);
     scr_shell_quote(c->program != NULL ? c->program : "harness", program, sizeof program);
-    snprintf(out, size, "%s %s --device %s %s %s --seed %llu%s%s", program, mode, c->device->id,
+    snprintf(out, size, "%s %s --device %s%s%s %s %s --seed %llu%s%s", program, mode, c->device->id,
+             c->limits != NULL ? " --limit " : "", c->limits != NULL ? c->limits : "",
              c->data_words, words, (unsigned long long)c->spec.seed, timed ? " " : "",
              timed ? c->extra : "");
 }
@@ -441,6 +442,7 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
             },
         .program = a->list->program,
         .extra = a->list->extra,
+        .limits = a->list->limits,
     };
     int status = SCR_OK;
 

@@ -20,6 +20,7 @@ struct scr_case {
     int max_len;                   /* trace: the first tokens only; 0: it is not cut */
     const char *program;           /* as invoked, for the command that repeats the case */
     const char *extra;             /* words of that command, see struct scr_case_list */
+    const char *limits;            /* likewise */
     const scr_device_info *device; /* owned by the context */
     int device_order;
     scr_config config;            /* complete where refused is SCR_OK */
@@ -39,6 +40,7 @@ struct scr_case_list {
     const scr_context *tables;
     /* Given to the cases; set both before the first is added, and do not move the list. */
     const char *program;
+    const char *limits;  /* --limit of that command, or NULL */
     char extra[80];      /* options that change what is measured, "--cache warm", or "" */
     char dropped[160];   /* why the last point without a meaning was left out, or "" */
     bool kernel_missing; /* a backend lacks a kernel or variant that was named */

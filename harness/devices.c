@@ -59,9 +59,10 @@ static void init(struct scr_devices *d)
     pthread_mutex_init(&d->log.lock, NULL);
 }
 
-int scr_devices_load(struct scr_devices *d, const char *backends)
+int scr_devices_load(struct scr_devices *d, const char *backends, const char *limits)
 {
-    scr_context_options options = {.log = keep_first, .log_user = &d->log, .backends = backends};
+    scr_context_options options = {
+        .log = keep_first, .log_user = &d->log, .backends = backends, .limits = limits};
     int status;
 
     init(d);
@@ -71,13 +72,20 @@ int scr_devices_load(struct scr_devices *d, const char *backends)
     return status == SCR_OK ? take_found(d) : status;
 }
 
+/* What a child looks for. */
+struct wanted {
+    char backends[40];
+    const char *limits;
+};
+
 /* In the child: what was found, as bytes: the notes, then the devices. */
 static const char *found_bytes(void *user, size_t *size)
 {
+    const struct wanted *w = user;
     struct scr_devices d;
     char *bytes;
 
-    if (scr_devices_load(&d, user) != SCR_OK)
+    if (scr_devices_load(&d, w->backends, w->limits) != SCR_OK)
         return NULL;
     *size = sizeof d.notes + d.n_found * sizeof *d.found;
     bytes = malloc(*size);
@@ -89,9 +97,10 @@ static const char *found_bytes(void *user, size_t *size)
 }
 
 /* Asks a child for the devices of some backends and adds them. False and why when it failed. */
-static bool survey(struct scr_devices *d, const char *backends, char *why, size_t why_size)
+static bool survey(struct scr_devices *d, const char *backends, const char *limits, char *why,
+                   size_t why_size)
 {
-    char list[40];
+    struct wanted wanted = {.limits = limits};
     struct answer {
         char notes[SCR_N_BACKENDS][200];
         scr_device_info found[];
@@ -99,8 +108,8 @@ static bool survey(struct scr_devices *d, const char *backends, char *why, size_
     size_t n;
     scr_device_info *grown;
 
-    snprintf(list, sizeof list, "%s", backends);
-    answer = scr_child_ask(found_bytes, list, SURVEY_LIMIT_S, &n, why, why_size);
+    snprintf(wanted.backends, sizeof wanted.backends, "%s", backends);
+    answer = scr_child_ask(found_bytes, &wanted, SURVEY_LIMIT_S, &n, why, why_size);
     if (answer == NULL)
         return false;
     n = (n - sizeof answer->notes) / sizeof answer->found[0];
@@ -120,15 +129,15 @@ static bool survey(struct scr_devices *d, const char *backends, char *why, size_
     return grown != NULL;
 }
 
-int scr_devices_survey(struct scr_devices *d)
+int scr_devices_survey(struct scr_devices *d, const char *limits)
 {
     char why[200];
 
     init(d);
-    if (survey(d, "cuda,opencl,ref", why, sizeof why))
+    if (survey(d, "cuda,opencl,ref", limits, why, sizeof why))
         return SCR_OK;
     for (int i = 0; i < SCR_N_BACKENDS; i++) {
-        if (!survey(d, backend_names[i], why, sizeof why))
+        if (!survey(d, backend_names[i], limits, why, sizeof why))
             snprintf(d->notes[i], sizeof d->notes[i], "looking for its devices %.150s", why);
     }
     return d->n_found > 0 ? SCR_OK : SCR_ERR_DEVICE;

@@ -33,15 +33,16 @@ struct scr_devices {
 /*
  * Loads backends and finds their devices; none is chosen yet.
  * backends  comma list, NULL all
+ * limits    as in struct scr_context_options, or NULL
  * Returns SCR_OK or SCR_ERR_*. Clear it in any case.
  */
-int scr_devices_load(struct scr_devices *d, const char *backends);
+int scr_devices_load(struct scr_devices *d, const char *backends, const char *limits);
 
 /*
  * Finds the devices without loading a driver into this process: a child does that (child.h has its
  * contract). A backend whose driver takes the child along is left out, and its note says so.
  */
-int scr_devices_survey(struct scr_devices *d);
+int scr_devices_survey(struct scr_devices *d, const char *limits);
 
 void scr_devices_clear(struct scr_devices *d);
 

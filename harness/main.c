@@ -88,8 +88,8 @@ static int run_on_devices(const struct scr_options *o, int argc, char **argv)
     /* Before a driver is loaded: see topology.h. */
     if (o->mode != SCR_MODE_LIST_DEVICES && !o->dry_run)
         scr_machine_describe(&machine);
-    status =
-        o->mode == SCR_MODE_EVAL ? scr_devices_load(&devices, NULL) : scr_devices_survey(&devices);
+    status = o->mode == SCR_MODE_EVAL ? scr_devices_load(&devices, NULL, o->limits)
+                                      : scr_devices_survey(&devices, o->limits);
     if (status != SCR_OK) {
         fprintf(stderr, "harness: no device found: %s\n", scr_status_text(status));
         result = SCR_EXIT_SOME_FAILED;

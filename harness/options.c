@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include "device_limits.h"
 #include "presets.h"
 
 #include <screening/error.h>
@@ -43,6 +44,7 @@ enum {
     OPT_INJECT,
     OPT_RANDOM,
     OPT_JOBS,
+    OPT_LIMIT,
     OPT_AXIS, /* -a */
 };
 
@@ -76,6 +78,7 @@ static const struct option long_options[] = {
     {"inject", required_argument, NULL, OPT_INJECT},
     {"random", required_argument, NULL, OPT_RANDOM},
     {"jobs", required_argument, NULL, OPT_JOBS},
+    {"limit", required_argument, NULL, OPT_LIMIT},
     {NULL, 0, NULL, 0},
 };
 
@@ -99,6 +102,7 @@ void scr_options_help(FILE *f)
         "Options\n"
         "  --device SEL[,..]   ids (cuda:0), backends (opencl), all; default: the best and the "
         "CPU\n"
+        "  --limit LIST        devices appear with less: local=16K,group=64,fp16=0,subgroups=0\n"
         "  --preset NAME       quick (about two minutes, default), full, or check\n"
         "  --cases FILE        instead of a preset: products of axes, a line of AXIS=LIST words "
         "each\n"
@@ -264,6 +268,7 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
         COMPARE = 1 << SCR_MODE_COMPARE,
         PEAK = 1 << SCR_MODE_PEAK,
         RESUME = 1 << SCR_MODE_RESUME,
+        LIST = 1 << SCR_MODE_LIST_DEVICES,
     };
     static const char *const modes[] = {
         [SCR_MODE_SWEEP] = "--sweep",     [SCR_MODE_CHECK] = "--check",
@@ -278,6 +283,7 @@ static int check_effect(const struct scr_options *o, unsigned given, char *why, 
     } options[] = {
         {"-a", OPT_AXIS, SWEEP | CHECK | EVAL},
         {"--device", OPT_DEVICE, SWEEP | CHECK | EVAL | PEAK},
+        {"--limit", OPT_LIMIT, SWEEP | CHECK | EVAL | PEAK | LIST},
         {"--dry-run", OPT_DRY_RUN, SWEEP | CHECK | EVAL},
         {"--preset", OPT_PRESET, SWEEP | CHECK},
         {"--cases", OPT_CASES, SWEEP | CHECK},
@@ -361,6 +367,18 @@ static int set_mode(struct scr_options *o, enum scr_mode mode, bool *chosen, cha
     o->mode = mode;
     *chosen = true;
     return SCR_OK;
+}
+
+static int take_limits(struct scr_options *o, const char *list, char *why, size_t why_size)
+{
+    struct scr_limits unused;
+    char wrong[160];
+
+    o->limits = list;
+    if (scr_limits_parse(list, &unused, wrong, sizeof wrong) == SCR_OK)
+        return SCR_OK;
+    snprintf(why, why_size, "--limit: %s", wrong);
+    return SCR_ERR_INVALID;
 }
 
 static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size_t why_size)
@@ -465,6 +483,8 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
         return parse_count("--random", optarg, SCR_MAX_RANDOM, &o->n_random, why, why_size);
     case OPT_JOBS:
         return parse_count("--jobs", optarg, SCR_MAX_JOBS, &o->jobs, why, why_size);
+    case OPT_LIMIT:
+        return take_limits(o, optarg, why, why_size);
     case OPT_INJECT:
         return scr_faults_parse(optarg, &o->faults, why, why_size);
     case OPT_CASES:

@@ -40,6 +40,7 @@ struct scr_options {
     int n_random;       /* --random: problems of --check; 0: those of a preset or of files */
     int jobs;           /* --jobs: worker processes of --check */
     const char *device; /* --device, or NULL */
+    const char *limits; /* --limit, or NULL */
     const char *preset; /* --preset, or NULL */
     const char *cases[SCR_MAX_CASE_FILES]; /* --cases */
     int n_cases;

@@ -4,6 +4,7 @@
 
 #include "cache.h"
 #include "config.h"
+#include "device_limits.h"
 #include "program.h"
 #include "scr_features.h"
 #include "tables.h"
@@ -39,6 +40,7 @@ struct scr_context {
     scr_device_info **devices;
     size_t n_devices;
     struct scr_tables *tables;
+    struct scr_limits limits;
 };
 
 void scr_log(const scr_context *ctx, int level, const char *format, ...)
@@ -75,6 +77,7 @@ int scr_context_add_device(scr_context *ctx, const scr_device_info *info)
     if (copy == NULL)
         return SCR_ERR_NO_MEMORY;
     *copy = *info;
+    scr_limits_apply(&ctx->limits, copy);
     ctx->devices[ctx->n_devices++] = copy;
     return SCR_OK;
 }
@@ -83,7 +86,8 @@ int scr_context_create(const scr_context_options *options, scr_context **out)
 {
     static const scr_context_options none;
     scr_context *ctx;
-    int status = SCR_OK;
+    char why[160];
+    int status;
 
     if (out == NULL)
         return SCR_ERR_INVALID;
@@ -95,7 +99,11 @@ int scr_context_create(const scr_context_options *options, scr_context **out)
         return SCR_ERR_NO_MEMORY;
     ctx->log = options->log;
     ctx->log_user = options->log_user;
-    status = scr_cache_open(ctx, options->cache_dir, &ctx->cache);
+    status = scr_limits_parse(options->limits, &ctx->limits, why, sizeof why);
+    if (status != SCR_OK)
+        scr_log(ctx, SCR_LOG_ERROR, "limits: %s", why);
+    else
+        status = scr_cache_open(ctx, options->cache_dir, &ctx->cache);
     for (int i = 0; i < N_BACKENDS && status == SCR_OK; i++) {
         struct loaded *l = &ctx->loaded[i];
 
@@ -264,6 +272,8 @@ int scr_device_attach(scr_context *ctx, const char *id, const scr_native *native
         device_free(dev);
         return status;
     }
+    if (dev->info == &dev->attached)
+        scr_limits_apply(&ctx->limits, &dev->attached);
     status = add_index(dev);
     if (status != SCR_OK) {
         scr_device_close(&dev);

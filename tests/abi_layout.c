@@ -35,12 +35,13 @@ AT(scr_device_info, local_mem, 560);
 AT(scr_device_info, cache_bytes, 568);
 AT(scr_device_info, pci, 576);
 
-SIZE(scr_context_options, 40);
+SIZE(scr_context_options, 48);
 AT(scr_context_options, log, 0);
 AT(scr_context_options, log_user, 8);
 AT(scr_context_options, backends, 16);
 AT(scr_context_options, table, 24);
 AT(scr_context_options, cache_dir, 32);
+AT(scr_context_options, limits, 40);
 
 SIZE(scr_native, 24);
 AT(scr_native, context, 0);

@@ -16,10 +16,12 @@
 #include <screening/screening.h>
 
 #include <dirent.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,7 +126,8 @@ static int run(const char *folder, struct start *s)
     return 0;
 }
 
-static void start(const char *folder, struct start *out)
+/* drivers: the cache of PoCL, which stays; NULL: an empty one. */
+static void start_with(const char *folder, const char *drivers, struct start *out)
 {
     int ends[2], how;
     pid_t child;
@@ -135,19 +138,21 @@ static void start(const char *folder, struct start *out)
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        char drivers[] = "/tmp/scr-test-pocl-XXXXXX";
-        char command[64];
+        char empty[] = "/tmp/scr-test-pocl-XXXXXX";
+        char command[64] = "true";
         struct start s = {0};
         int status;
 
-        if (mkdtemp(drivers) == NULL)
-            _exit(1);
-        setenv("POCL_CACHE_DIR", drivers, 1);
+        if (drivers == NULL) {
+            if (mkdtemp(empty) == NULL)
+                _exit(1);
+            snprintf(command, sizeof command, "rm -rf %s", empty);
+        }
+        setenv("POCL_CACHE_DIR", drivers != NULL ? drivers : empty, 1);
         setenv("CUDA_CACHE_DISABLE", "1", 1);
         status = run(folder, &s);
         if (write(ends[1], &s, sizeof s) != (ssize_t)sizeof s)
             status = 1;
-        snprintf(command, sizeof command, "rm -rf %s", drivers);
         _exit(system(command) == 0 ? status : 1);
     }
     close(ends[1]);
@@ -158,6 +163,11 @@ static void start(const char *folder, struct start *out)
     if (WEXITSTATUS(how) == NO_DEVICE)
         skip();
     assert_int_equal(WEXITSTATUS(how), 0);
+}
+
+static void start(const char *folder, struct start *out)
+{
+    start_with(folder, NULL, out);
 }
 
 /* The folder's only program: its path and its key. */
@@ -227,9 +237,62 @@ static void test_second_start(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static int n_files;
+static uint64_t files_hash;
+
+/* Which files there are, when they were written, and how large they are. */
+static int note_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    size_t n = strlen(path);
+
+    (void)ftw;
+    if (type != FTW_F || n < 3 || strcmp(path + n - 3, ".so") != 0)
+        return 0;
+    n_files++;
+    files_hash +=
+        scr_hash(scr_hash(scr_hash(SCR_HASH_START, path, n), &st->st_size, sizeof st->st_size),
+                 &st->st_mtim, sizeof st->st_mtim);
+    return 0;
+}
+
+/*
+ * As programs find it: PoCL's own cache has the kernels, specialised for their work-groups. What
+ * the first start leaves there is what the second one finds, and leaves as it is.
+ */
+static void test_second_start_of_pocl(void **state)
+{
+    char drivers[] = "/tmp/scr-test-pocl-XXXXXX", command[64];
+    struct start first, second;
+    uint64_t before;
+    int n_before;
+
+    (void)state;
+    assert_non_null(mkdtemp(drivers));
+    snprintf(command, sizeof command, "rm -rf %s", drivers);
+    start_with("", drivers, &first);
+    n_files = 0;
+    files_hash = 0;
+    assert_int_equal(nftw(drivers, note_file, 8, FTW_PHYS), 0);
+    n_before = n_files;
+    before = files_hash;
+    if (n_before == 0) { /* a driver that is not PoCL */
+        assert_int_equal(system(command), 0);
+        skip();
+    }
+    start_with("", drivers, &second);
+    n_files = 0;
+    files_hash = 0;
+    assert_int_equal(nftw(drivers, note_file, 8, FTW_PHYS), 0);
+    assert_int_equal(n_files, n_before);
+    assert_true(files_hash == before);
+    assert_true(second.output == first.output);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_second_start)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_second_start),
+                                       cmocka_unit_test(test_second_start_of_pocl)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

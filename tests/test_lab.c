@@ -64,7 +64,7 @@ static int be_worker(char **argv)
 
     if (argv[2][0] != '\0' && scr_faults_parse(argv[2], &faults, why, sizeof why) != SCR_OK)
         fprintf(stderr, "%s\n", why);
-    else if (scr_devices_load(&d, argv[4]) == SCR_OK &&
+    else if (scr_devices_load(&d, argv[4], NULL) == SCR_OK &&
              make_shapes(&d, argv[1], &shapes) == SCR_OK) {
         result = scr_lab_worker(&shapes, &d, &faults);
         scr_case_list_clear(&shapes);
@@ -107,7 +107,7 @@ static void set_up(struct place *p, const char *faults, double timeout_s)
     const struct scr_case *c;
 
     memset(p, 0, sizeof *p);
-    assert_int_equal(scr_devices_survey(&p->devices), SCR_OK);
+    assert_int_equal(scr_devices_survey(&p->devices, NULL), SCR_OK);
     assert_int_equal(make_shapes(&p->devices, device_name, &p->shapes), SCR_OK);
     assert_int_equal(p->shapes.n, N_SHAPES);
     c = &p->shapes.cases[TUNED];
@@ -416,7 +416,7 @@ static bool has_device(const char *name)
     static char loadable[40];
     struct scr_devices d;
     char why[200];
-    bool has = scr_devices_survey(&d) == SCR_OK &&
+    bool has = scr_devices_survey(&d, NULL) == SCR_OK &&
                scr_devices_choose(&d, name, false, why, sizeof why) == SCR_OK;
 
     snprintf(loadable, sizeof loadable, "%s", d.backends);

@@ -25,7 +25,7 @@ static void open_lab(struct lab *lab, const char *axes_text)
 
     *lab = (struct lab){.list = {.program = "harness"}};
     lab->machine = (struct scr_machine){.threads = 2, .memory = (size_t)4 << 30};
-    assert_int_equal(scr_devices_load(&lab->devices, "ref"), SCR_OK);
+    assert_int_equal(scr_devices_load(&lab->devices, "ref", NULL), SCR_OK);
     assert_int_equal(scr_devices_choose(&lab->devices, "ref", false, why, sizeof why), SCR_OK);
     assert_int_equal(scr_axes_set_line(&axes, axes_text, why, sizeof why), SCR_OK);
     assert_int_equal(scr_case_list_add(&lab->list, &axes, lab->devices.info, 1, 7, why, sizeof why),

@@ -211,7 +211,7 @@ int scr_ask_run(const struct scr_tuner_options *o)
     struct asker a = {.axes = &o->axes, .result = SCR_EXIT_FINE};
     scr_device_info named;
     char why[600];
-    int status = scr_devices_load(&devices, NULL);
+    int status = scr_devices_load(&devices, NULL, NULL);
     int result = SCR_EXIT_SOME_FAILED;
 
     if (status == SCR_OK)

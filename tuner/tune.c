@@ -202,7 +202,7 @@ static int serve(const struct scr_tuner_options *o, char **argv)
 
     /* Ctrl-C on the terminal is for the process that asks. */
     signal(SIGINT, SIG_IGN);
-    status = scr_devices_load(&devices, o->worker);
+    status = scr_devices_load(&devices, o->worker, NULL);
     if (status == SCR_OK)
         status = scr_devices_choose(&devices, o->device, false, why, sizeof why);
     if (status == SCR_OK)
@@ -230,7 +230,7 @@ int scr_tune_run(const struct scr_tuner_options *o, int argc, char **argv)
     catch_signals();
     /* Before a driver is loaded: see topology.h. */
     scr_machine_describe(&machine);
-    status = scr_devices_survey(&devices);
+    status = scr_devices_survey(&devices, NULL);
     if (status != SCR_OK) {
         fprintf(stderr, "tuner: no device found: %s\n", scr_status_text(status));
         result = SCR_EXIT_SOME_FAILED;

@@ -171,6 +171,7 @@ int scr_enumerate(const struct scr_options *o, const struct scr_devices *devices
         return scr_random_list(o, devices, list, why, why_size);
     }
     *time_limit_s = !timed ? 0 : o->time_limit_s > 0 ? o->time_limit_s : preset->time_limit_s;
+    list->limits = o->limits;
     if (timed)
         describe_timing(o, *time_limit_s, list->extra, sizeof list->extra);
     status = enumerate_tuned(&s, preset);

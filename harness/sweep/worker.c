@@ -220,7 +220,7 @@ static int run(struct worker *w, const char *program, const json_t *first)
 
     w->devices = &devices;
     w->list = &list;
-    if (scr_devices_load(&devices, w->o->worker) != SCR_OK)
+    if (scr_devices_load(&devices, w->o->worker, w->o->limits) != SCR_OK)
         fprintf(stderr, "harness: the worker cannot load %s\n", w->o->worker);
     else if (scr_devices_choose(&devices, w->o->device, true, why, sizeof why) != SCR_OK ||
              scr_enumerate(w->o, &devices, &list, &time_limit_s, why, sizeof why) != SCR_OK)

@@ -58,6 +58,13 @@ typedef struct scr_context_options {
      * itself: its own are kept here only where the folder is given.
      */
     const char *cache_dir;
+    /**
+     * Makes devices appear with less than they have, as smaller ones do, to see which kernels those
+     * get: a comma list of local=BYTES, group=ITEMS (of a work-group), fp16=0 and subgroups=0, such
+     * as "local=16K,group=64". Names of devices say so; nothing is added to what a device has. NULL
+     * or "": none.
+     */
+    const char *limits;
 } scr_context_options;
 
 /**
@@ -66,7 +73,8 @@ typedef struct scr_context_options {
  *
  * @param options  may be NULL
  * @param out      receives the context; NULL on failure
- * @return SCR_OK, SCR_ERR_NO_MEMORY, SCR_ERR_INVALID
+ * @return SCR_OK, SCR_ERR_NO_MEMORY, SCR_ERR_INVALID (out is NULL, or limits are none; the log says
+ * why)
  */
 SCR_API int scr_context_create(const scr_context_options *options, scr_context **out);
 SCR_API void scr_context_destroy(scr_context **ctx);
