@@ -141,7 +141,6 @@ void scr_options_help(FILE *f)
         "  param               NAME=NUMBER[+NAME=NUMBER] of the kernel's other parameters\n"
         "\n"
         "Examples\n"
-        "  harness\n"
         "  harness --sweep --device cuda:0 -a dtype=f16,bf16 -a seq=1024:65536:*2\n"
         "  harness --sweep -a workload=planted:0.05x64 -a tile=all --budget 5m\n"
         "  harness --check --device all\n"
