@@ -2,13 +2,13 @@
 /*
  * Every CUDA kernel compiles with NVRTC, which needs no GPU, for sm_80, sm_90 and sm_120.
  *
- * By itself, at the default tunables: each pair of head dims with one type, of tile-skip with every
- * type, each of them with one kind of skipping, on one of the three architectures, all in turn; and
- * some combinations of tunables at (64, 64). With --all: all of them on all three, with every type
- * of output and with counting. The lines say how many of how many. The default configuration must
- * not spill registers at (16, 64), (64, 64) and (128, 128). Every value of every tunable compiles,
- * too; those of SPLIT_K and UNROLL must not spill either. Every probe compiles too, without spills,
- * and so does the tile-skip that skips too much.
+ * By itself, at the default tunables: each pair of head dims with one type, of tile-skip with one
+ * or two, each of them with one kind of skipping, on one of the three architectures, all in turn;
+ * and some combinations of tunables at (64, 64). With --all: all of them on all three, with every
+ * type of output and with counting. The lines say how many of how many. The default configuration
+ * must not spill registers at (16, 64), (64, 64) and (128, 128). Every value of every tunable
+ * compiles, too; those of SPLIT_K and UNROLL must not spill either. Every probe compiles too,
+ * without spills, and so does the tile-skip that skips too much.
  *
  * Exit status 77 where NVRTC is not found.
  */
@@ -146,7 +146,9 @@ static int add_defaults(struct jobs *jobs, const struct scr_kernel_decl *d, bool
         /* What is for one target alone compiles for that one, sm_90. */
         if (!all && (flags != 0 || sm != (d->target != NULL ? 1 : (dk + 2 * dv + dtype) % 3)))
             continue;
-        if (!all && (n_skips > 1 ? skip != (dtype + dk + dv) % 3 : dtype != (dk + dv) % 3))
+        if (!all && n_skips == 1 && dtype != (dk + dv) % 3)
+            continue;
+        if (!all && n_skips > 1 && (skip != (dtype + dk + dv) % 3 || (dtype + dk + dv) % 2 != 0))
             continue;
         if (add_default(jobs, d, job, skip) != SCR_OK)
             return SCR_ERR_NO_MEMORY;
