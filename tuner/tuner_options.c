@@ -166,22 +166,14 @@ static int check_effect(const struct scr_tuner_options *o, unsigned given, char 
         int option;
         unsigned effect; /* bits of the modes in which it has one */
     } options[] = {
-        {"-a", OPT_AXIS, TUNE | LOOKUP},
-        {"--device", OPT_DEVICE, TUNE | LOOKUP},
-        {"--strategy", OPT_STRATEGY, TUNE},
-        {"--tries", OPT_TRIES, TUNE},
-        {"--budget", OPT_BUDGET, TUNE},
-        {"--time-limit", OPT_TIME_LIMIT, TUNE},
-        {"--timeout", OPT_TIMEOUT, TUNE},
-        {"--seed", OPT_SEED, TUNE},
-        {"--records", OPT_RECORDS, TUNE},
-        {"--resume", OPT_RESUME, TUNE},
-        {"--shard", OPT_SHARD, TUNE},
-        {"--jobs", OPT_JOBS, TUNE | AHEAD},
-        {"--inject", OPT_INJECT, TUNE},
-        {"--worker", OPT_WORKER, TUNE},
-        {"--arch", OPT_ARCH, AHEAD},
-        {"-o", OPT_OUT, MERGE | TABLE | EXPORT},
+        {"-a", OPT_AXIS, TUNE | LOOKUP},    {"--device", OPT_DEVICE, TUNE | LOOKUP},
+        {"--strategy", OPT_STRATEGY, TUNE}, {"--tries", OPT_TRIES, TUNE},
+        {"--budget", OPT_BUDGET, TUNE},     {"--time-limit", OPT_TIME_LIMIT, TUNE},
+        {"--timeout", OPT_TIMEOUT, TUNE},   {"--seed", OPT_SEED, TUNE},
+        {"--records", OPT_RECORDS, TUNE},   {"--resume", OPT_RESUME, TUNE},
+        {"--shard", OPT_SHARD, TUNE},       {"--jobs", OPT_JOBS, TUNE | AHEAD},
+        {"--inject", OPT_INJECT, TUNE},     {"--worker", OPT_WORKER, TUNE},
+        {"--arch", OPT_ARCH, AHEAD},        {"-o", OPT_OUT, MERGE | TABLE | EXPORT},
     };
 
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {

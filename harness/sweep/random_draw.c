@@ -425,7 +425,11 @@ static void draw_positions(const struct scr_random *r, struct dice *d, char *wor
     else if (v < 0.75)
         add(words, "kv_len", "ragged");
     else
-        add_int(words, "kv_len", w < 0.06 ? 0 : w < 0.1 ? 1 : w < 0.35 ? kv - 1 : between(d, 0, kv));
+        add_int(words, "kv_len",
+                w < 0.06   ? 0
+                : w < 0.1  ? 1
+                : w < 0.35 ? kv - 1
+                           : between(d, 0, kv));
 }
 
 static void draw_window(const struct scr_random *r, struct dice *d, char *words, int seq, int kv)
