@@ -80,10 +80,16 @@ def parse(path):
     lines = inline(path, set())
     d = {"file": path, "tunables": [], "when": [], "require": [], "steps": [], "maps": [],
          "lines": lines}
+    declared = False
     for file, number, line in lines:
         m = re.match(r"\s*(?:/?\*+|//)?\s*@(\w+)\s*(.*?)\s*(?:\*/)?$", line)
         if not m:
+            if declared and re.match(r"\s*(?:\*|//)\s*[^\s/]", line):
+                raise DeclError(f"kernels/{file}:{number}: text right after an @ line, which ends with "
+                                "its line")
+            declared = False
             continue
+        declared = True
         key, value = m.groups()
         where = f"kernels/{file}:{number}"
         if key in ONCE:

@@ -176,7 +176,8 @@ static int make_tensor_map(scr_device *dev, const struct scr_run *run,
 }
 
 /* Zeroes the counters and enqueues the steps; the context is current. */
-static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_cu_stream stream)
+static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_cu_stream stream,
+                       scr_cu_tensor_map *maps)
 {
     scr_device *dev = prog->dev;
     const scr_pointers *args = run->args;
@@ -187,15 +188,12 @@ static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_
     scr_cu_pointer workspace = address_of(scr_buffer_memory(run->workspace));
     scr_cu_pointer counters = address_of(scr_buffer_memory(run->counters));
     struct scr_shape shape = run->shape;
-    scr_cu_tensor_map maps[SCR_MAX_TENSOR_MAPS];
     /* A function takes as many as it has parameters. */
     void *parameters[] = {&q,         &k,        &v,     &r,       &w,       &kv_len,  &o,
                           &workspace, &counters, &shape, &maps[0], &maps[1], &maps[2], &maps[3]};
     int status = SCR_OK;
 
-    for (int i = 0; status == SCR_OK && i < run->n_maps; i++)
-        status = make_tensor_map(dev, run, &run->maps[i], &maps[i]);
-    if (status == SCR_OK && run->counters != NULL)
+    if (run->counters != NULL)
         status = CHECK(dev, cuMemsetD8Async, counters, 0, run->counters->bytes, stream);
     for (int i = 0; status == SCR_OK && i < run->n_launches; i++)
         status = launch(dev, prog->impl, &run->launches[i], stream, parameters);
@@ -208,15 +206,19 @@ int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns
     const struct gpu *gpu = dev->impl;
     const struct cuda_plan *plan = run->state;
     scr_cu_stream stream = run->queue != NULL ? run->queue : gpu->stream;
+    scr_cu_tensor_map maps[SCR_MAX_TENSOR_MAPS];
     float milliseconds = 0.0f;
     int status = scr_cuda_enter(dev);
 
     if (status != SCR_OK)
         return status;
-    if (ns != NULL)
+    /* The device must not wait for the host between the events. */
+    for (int i = 0; status == SCR_OK && i < run->n_maps; i++)
+        status = make_tensor_map(dev, run, &run->maps[i], &maps[i]);
+    if (status == SCR_OK && ns != NULL)
         status = CHECK(dev, cuEventRecord, plan->start, stream);
     if (status == SCR_OK)
-        status = enqueue_all(prog, run, stream);
+        status = enqueue_all(prog, run, stream, maps);
     if (status == SCR_OK && run->counters != NULL && stream != gpu->stream)
         status = CHECK(dev, cuStreamSynchronize, stream);
     if (ns != NULL && status == SCR_OK) {

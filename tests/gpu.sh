@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Usage: gpu.sh HARNESS FOLDER [DEVICE]
 # All that a CUDA GPU must show of the kernels, with the host's cores busy: every file of cases, 2000
-# random problems, and where compute-sanitizer is installed a small check under each of its tools.
+# random problems, the peaks, and where compute-sanitizer is installed a small check under each of its tools.
 # A line each, what was printed in FOLDER; exit status 1 if anything is wrong. Some ten minutes.
 set -u
 harness=$1
@@ -26,13 +26,14 @@ part()
 
 "$harness" --list-devices | sed -n "/^$device /,+2p"
 for name in dims masks density tiles variants-cuda; do
-    part "$name" "$harness" --check --jobs "$jobs" --device "$device" --cases "$cases/$name.cases"
+    part "$name" "$harness" --check --strict --jobs "$jobs" --device "$device" --cases "$cases/$name.cases"
 done
+part peak "$harness" --peak --device "$device"
 part random "$harness" --check --random 2000 --jobs "$jobs" --device "$device"
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck synccheck; do
         part "$tool" compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 9 \
-            "$harness" --check --device "$device" --cases "$cases/sanitizer.cases"
+            "$harness" --check --strict --device "$device" --cases "$cases/sanitizer.cases"
     done
 else
     echo "compute-sanitizer: not installed, left out"

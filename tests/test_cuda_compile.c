@@ -8,7 +8,8 @@
  * type of output and with counting. The lines say how many of how many. The default configuration
  * must not spill registers at (16, 64), (64, 64) and (128, 128). Every value of every tunable
  * compiles, too; those of SPLIT_K and UNROLL must not spill either. Every probe compiles too,
- * without spills, and so does the tile-skip that skips too much.
+ * without spills, and so does the tile-skip that skips too much. Where nothing
+ * may spill, ptxas must not serialize warpgroup products either.
  *
  * Exit status 77 where NVRTC is not found.
  */
@@ -328,6 +329,8 @@ static void *work(void *user)
             failure = "no cubin";
         else if (job->no_spills && !image.is_ptx && spills(image.log))
             failure = "registers spill";
+        else if (job->no_spills && strstr(image.log, "serialized") != NULL)
+            failure = "products run one by one";
         if (failure != NULL) {
             run->n_failed++;
             print_job(job);

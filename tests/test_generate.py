@@ -54,6 +54,7 @@ BAD = [
     ("five tensor maps",
      GOOD.replace("opencl", "cuda").replace(" * @step", " * @tensor_map k: 1\n" * 5 + " * @step"),
      "more than 4 tensor maps"),
+    ("a line that goes on", GOOD.replace("-- rows", "-- rows\n * of a block"), "text right after an @"),
     ("twice", GOOD.replace(" * @variant t", " * @variant t\n * @variant u"), "second @variant"),
 ]
 

@@ -40,7 +40,9 @@
  * @tunable OCCUPANCY = 1 : 1 2 3 4 -- blocks a multiprocessor that registers are shared out for
  * @require TILE_Q / 64 * KEY_GROUPS <= 4 && STAGES % KEY_GROUPS == 0
  * @require OCCUPANCY * (24 + TILE_Q / 64 * KEY_GROUPS * (TILE_K * 5 / 8 + DV / 2 + (Q_SHARED ? 0 : DK / 4) + 40)) <= 512
+ * @require TILE_K * 3 / 4 + DV / 2 + (Q_SHARED ? 0 : DK / 4) + 40 <= 240
  * @require max(min(TILE_K, 128), DV) / 2 + 32 <= 512 / OCCUPANCY / (TILE_Q / 64 * KEY_GROUPS + 1)
+ * @require OCCUPANCY * (max(TILE_K * 2 * (STAGES * DK + (PREFETCH_V ? STAGES : TILE_Q / 64 * KEY_GROUPS) * DV), (KEY_GROUPS - 1) * TILE_Q * DV * 4) + (Q_SHARED ? TILE_Q * DK * 2 : 0) + TILE_K * 8 + 384 + 1024) <= LOCAL_MEM + 1024
  * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
  * @group (TILE_Q / 64 * KEY_GROUPS + 1) * 128
  * @local max(TILE_K * 2 * (STAGES * DK + (PREFETCH_V ? STAGES : TILE_Q / 64 * KEY_GROUPS) * DV), (KEY_GROUPS - 1) * TILE_Q * DV * 4) + (Q_SHARED ? TILE_Q * DK * 2 : 0) + TILE_K * 8 + 384
@@ -107,12 +109,16 @@ struct relevance {
 
 /*
  * Rounding leaves unit vectors with s up to 1 + 2^-6; y has room for x up to 64 times what follows
- * from that, so that vectors of other lengths do no harm. f16 weights are (2^n x)^2, where n is 4
- * where r allows, as in fused_mma.cuh; bf16 has the range of f32.
+ * from that, for vectors of other lengths. f16 weights are (2^n x)^2, where n is 4 where r allows,
+ * as in fused_mma.cuh, and overflow from x = 16 on; bf16 has the range of f32.
  */
 __device__ __forceinline__ relevance make_relevance(float r)
 {
     const int exponent = 0x7f800000;
+
+    /* Beyond 2^24 s tells no more of x; beyond 2^60 the scales would overflow. */
+    r = fminf(r, 0x1p40f);
+
     float room = 1.0f / fmaf(r, 0x1p-6f, 1.0f);
     float root = 0x1p-6f * __int_as_float(__float_as_int(room) & exponent);
     float inverse = 1.0f / root;
@@ -319,7 +325,8 @@ __device__ __forceinline__ bool any_live(const relevance &rel, const float (&s)[
         for (int i = FROM + 1; i < FROM + N; i++)
             largest = fmaxf(largest, s[i]);
     }
-    return relevance_of(rel, largest) > rel.live;
+    /* A NaN must not hide what is alive beside it. */
+    return relevance_of(rel, largest) > rel.live || largest != largest;
 }
 
 template <int C, int S> struct each_slice {
@@ -390,11 +397,12 @@ __device__ __forceinline__ void weigh(group &g, const relevance &rel, const wind
         for (int half = 0; half < 2; half++) {
             /* Half turns, taken into [-1, 1], where the device's quick functions are off by 2^-20:
              * far less than f16 and bf16 round weights by. */
-            float turns = (float)(g.mine.p[0][half] - j0) * win.turn;
-            float angle = (turns - 2.0f * rintf(0.5f * turns)) * 3.14159265f;
+            float turns = __fmul_rn((float)(g.mine.p[0][half] - j0), win.turn);
+            float angle =
+                __fmul_rn(__fmaf_rn(-2.0f, rintf(__fmul_rn(0.5f, turns)), turns), 3.14159265f);
 
-            row_cos[half] = rel.gain * __cosf(angle);
-            row_sin[half] = rel.gain * __sinf(angle);
+            row_cos[half] = __fmul_rn(rel.gain, __cosf(angle));
+            row_sin[half] = __fmul_rn(rel.gain, __sinf(angle));
         }
     }
 #pragma unroll
@@ -433,7 +441,11 @@ __device__ __forceinline__ void weigh(group &g, const relevance &rel, const wind
     }
 }
 
-/* Values of keys past the last one are whatever lies in memory: weight 0 times NaN would count. */
+/*
+ * Values of keys past the last one are whatever lies in memory: weight 0 times NaN would count. A
+ * tile that warpgroups share is cleared by each of them before its own product, with the same
+ * zeros.
+ */
 __device__ __forceinline__ void clear_values(unsigned char *v, int n_rows, int number)
 {
     for (int i = threadIdx.x % 128; i < (TILE_K - n_rows) * V_ROW / 16; i += 128) {
@@ -558,7 +570,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, OCCUPANCY)
     take_registers<GROUP_REGS>();
 
     for (int jj = threadIdx.x; jj < TILE_K; jj += GROUPS * 128)
-        sincospif((float)jj * win.turn, &memory.column[jj].y, &memory.column[jj].x);
+        sincospif(__fmul_rn((float)jj, win.turn), &memory.column[jj].y, &memory.column[jj].x);
     threads_sync(15, GROUPS * 128);
 
     const int group_row0 = row0 + number / KEY_GROUPS * GROUP_ROWS;

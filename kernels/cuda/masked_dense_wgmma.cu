@@ -5,7 +5,7 @@
  * @backend cuda
  * @kernel masked-dense
  * @variant wgmma
- * @summary one fused pass over every tile of the causal range, Hopper's warpgroup products
+ * @summary one fused pass over every tile of the causal range, warpgroup products
  * @step masked_dense
  */
 #define ENTRY        masked_dense

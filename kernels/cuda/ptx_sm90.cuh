@@ -13,7 +13,7 @@ __device__ __forceinline__ unsigned shared_address(const void *p)
 }
 
 /* The opaque argument that kernels/decl.h calls a tensor map. */
-struct __align__(64) tensor_map
+struct __align__(128) tensor_map
 {
     unsigned long long opaque[16];
 };
@@ -155,8 +155,9 @@ __device__ __forceinline__ unsigned long long matrix_at(unsigned address, unsign
 {
     constexpr unsigned swizzle = ROW_BYTES == 128 ? 1 : ROW_BYTES == 64 ? 2 : 3;
     constexpr unsigned high = 8 * ROW_BYTES >> 4 | swizzle << 30;
-    /* Shared memory ends below the field's end, so that an offset is but an addition. */
-    const unsigned low = (address >> 4 | leading_bytes >> 4 << 16) + (bytes >> 4);
+    /* Shared memory ends below the field's end, so that an offset is but an addition; in a cluster
+     * addresses have the block's number above it. */
+    const unsigned low = ((address & 0x3ffff) >> 4 | leading_bytes >> 4 << 16) + (bytes >> 4);
 
     return (unsigned long long)high << 32 | low;
 }

@@ -6,8 +6,7 @@
  * @backend cuda
  * @kernel tile-skip
  * @variant wgmma
- * @summary one fused pass, skips outside the window and below the threshold, Hopper's warpgroup
- * products
+ * @summary one fused pass, skips outside the window and below the threshold, warpgroup products
  * @step tile_skip
  */
 #define ENTRY        tile_skip

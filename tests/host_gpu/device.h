@@ -471,10 +471,12 @@ inline void product_fence()
 }
 inline void product_commit()
 {
+    host_gpu::meet(host_gpu::WARPGROUP, nullptr,
+                   [](void **, int, int unit) { host_gpu::commit_products(unit); });
 }
 template <int PENDING> inline void product_wait()
 {
-    host_gpu::finish_products();
+    host_gpu::finish_products(PENDING);
 }
 template <int N> inline void product_pin(float (&)[N])
 {
@@ -492,7 +494,7 @@ inline unsigned long long matrix_at(unsigned address, unsigned bytes, unsigned l
 
 struct group_product {
     float *d;
-    unsigned a[4];
+    const unsigned *a;           /* read when the product is done, not when it is started */
     unsigned long long a_shared; /* in place of a, if not 0 */
     unsigned long long b;
     bool add;
@@ -562,14 +564,14 @@ template <int N, bool F16, int B_ROWS> inline void start_group(void **all, int n
 template <int B_ROWS, int HALF>
 inline void product(float (&d)[HALF], const unsigned (&a)[4], unsigned long long b, bool add)
 {
-    group_product mine = {d, {a[0], a[1], a[2], a[3]}, 0, b, add};
+    group_product mine = {d, a, 0, b, add};
 
     host_gpu::meet(host_gpu::WARPGROUP, &mine, start_group<2 * HALF, SCR_DTYPE == 1, B_ROWS>);
 }
 template <int B_ROWS, int HALF>
 inline void product(float (&d)[HALF], unsigned long long a, unsigned long long b, bool add)
 {
-    group_product mine = {d, {0, 0, 0, 0}, a, b, add};
+    group_product mine = {d, nullptr, a, b, add};
 
     host_gpu::meet(host_gpu::WARPGROUP, &mine, start_group<2 * HALF, SCR_DTYPE == 1, B_ROWS>);
 }

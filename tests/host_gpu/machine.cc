@@ -73,7 +73,8 @@ meeting warps[64], warpgroups[16];
 group_barrier barriers[N_BARRIERS];
 std::map<unsigned, copy_barrier> copy_barriers;
 std::vector<task> copies;
-std::vector<task> products[16];
+std::vector<task> products[16]; /* `bytes` is the number of the group */
+unsigned closed[16];            /* groups of each warpgroup */
 uint64_t random_state = 1;
 
 unsigned draw(unsigned below)
@@ -301,16 +302,25 @@ void later(void (*work)(void *), void *arg, unsigned barrier, unsigned bytes)
 
 void start_product(int unit, void (*work)(void *), void *arg)
 {
-    products[unit].push_back({work, arg, 0, 0});
+    products[unit].push_back({work, arg, 0, closed[unit]});
 }
 
-void finish_products()
+void commit_products(int unit)
 {
-    auto &mine = products[running / WARPGROUP];
+    closed[unit]++;
+}
 
-    for (const task &t : mine)
-        t.work(t.arg);
-    mine.clear();
+void finish_products(unsigned pending)
+{
+    const size_t unit = running / WARPGROUP;
+    auto &mine = products[unit];
+    size_t n = 0;
+
+    while (n < mine.size() && mine[n].bytes + pending < closed[unit])
+        n++;
+    for (size_t i = 0; i < n; i++)
+        mine[i].work(mine[i].arg);
+    mine.erase(mine.begin(), mine.begin() + (long)n);
 }
 
 } // namespace host_gpu

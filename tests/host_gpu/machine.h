@@ -50,9 +50,14 @@ void barrier_wait(unsigned address, unsigned parity);
 /* Does `work(arg)` at some time before a thread waits in vain; then barrier has that many bytes. */
 void later(void (*work)(void *arg), void *arg, unsigned barrier, unsigned bytes);
 
-/* The same of a product of the running thread's warpgroup: at the latest in finish_products. */
+/*
+ * The same of a product of a warpgroup. It belongs to the group of products that the next
+ * commit_products closes, and is done at the latest when all but `pending` of the groups that are
+ * closed must be; finish_products is for the running thread's warpgroup.
+ */
 void start_product(int unit, void (*work)(void *arg), void *arg);
-void finish_products();
+void commit_products(int unit);
+void finish_products(unsigned pending);
 
 /* Ends the process with a message that names block and thread. */
 [[noreturn]] void fail(const char *what);
