@@ -265,6 +265,26 @@ static void expect_verdict(const struct scr_row *rows, size_t n, const char *sai
         fail_msg("\"%s\" does not say \"%s\"", lines, said);
 }
 
+/* With tiles by the table each density has its own, and all are told together. */
+static void verdict_takes_chosen_tiles_together(void **state)
+{
+    struct scr_row rows[] = {measured("tile", 1, 0.93), measured("tile", 0.1, 11.5),
+                             measured("tile", 0.05, 14.0)};
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        strcpy(rows[i].choice, i == 0 ? "default" : "device built-in");
+    expect_verdict(rows, 3, "from tile density 0.1 down; at 0.05 it is 14.00x");
+    expect_verdict(rows, 3, "tile 32x64, seq");
+    rows[1].tile_q = rows[2].tile_q = 128;
+    expect_verdict(rows, 3, "from tile density 0.1 down; at 0.05 it is 14.00x");
+    expect_verdict(rows, 3, "tiles by the table, seq");
+    /* Tiles that were asked for are compared each by itself. */
+    for (int i = 0; i < 3; i++)
+        strcpy(rows[i].choice, "given");
+    expect_verdict(rows, 3, "tile 128x64, seq");
+}
+
 static void verdict_is_what_the_rows_say(void **state)
 {
     struct scr_row rows[] = {measured("tile", 0.6, 0.8),
@@ -633,6 +653,7 @@ int main(void)
         cmocka_unit_test(interval_of_the_median),
         cmocka_unit_test(sampling_stops),
         cmocka_unit_test(outcomes_of_a_row),
+        cmocka_unit_test(verdict_takes_chosen_tiles_together),
         cmocka_unit_test(verdict_is_what_the_rows_say),
         cmocka_unit_test(verdict_without_evidence),
         cmocka_unit_test(verdict_tells_the_window_from_the_skipping),

@@ -42,6 +42,19 @@ bool scr_row_is_wide(const struct scr_row *r)
             !(r->t_ci_hi_ns - r->t_ci_lo_ns <= 2 * WIDE * r->t_median_ns));
 }
 
+/* The tile is the table's or the kernel's own choice for these data, not one that was asked for. */
+static bool chose_tile(const struct scr_row *r)
+{
+    return r->choice[0] != '\0' && strcmp(r->choice, "given") != 0;
+}
+
+/* Rows of one tile go together, and those that have each the best known for their data. */
+static bool same_tile(const struct scr_row *a, const struct scr_row *b)
+{
+    return (chose_tile(a) && chose_tile(b)) ||
+           (chose_tile(a) == chose_tile(b) && a->tile_q == b->tile_q && a->tile_k == b->tile_k);
+}
+
 /*
  * A skipping row whose speedup says something about tile density alone: without a window, which is
  * a gain of its own. like: only rows that compare with it.
@@ -56,8 +69,8 @@ static bool speaks(const struct scr_row *r, const struct scr_row *like)
             (strcmp(r->device, like->device) == 0 && strcmp(r->dtype, like->dtype) == 0 &&
              strcmp(r->dtype_out, like->dtype_out) == 0 && r->dk == like->dk && r->dv == like->dv &&
              r->batch == like->batch && r->heads == like->heads && r->kv_heads == like->kv_heads &&
-             r->seq_q == like->seq_q && r->seq_k == like->seq_k && r->tile_q == like->tile_q &&
-             r->tile_k == like->tile_k && r->causal == like->causal && r->norm == like->norm &&
+             r->seq_q == like->seq_q && r->seq_k == like->seq_k && same_tile(r, like) &&
+             r->causal == like->causal && r->norm == like->norm &&
              strcmp(r->kv_len, like->kv_len) == 0 && strcmp(r->window, like->window) == 0 &&
              strcmp(r->cache, like->cache) == 0));
 }
@@ -486,6 +499,17 @@ static void describe_others(const struct scr_row *rows, size_t n, char *out, siz
     scr_append(out, size, "%s", any ? "; no verdict rests on it." : "");
 }
 
+/* Whether all rows that compare with like have its tile. */
+static bool one_tile(const struct scr_row *rows, size_t n, const struct scr_row *like)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (speaks(&rows[i], like) &&
+            (rows[i].tile_q != like->tile_q || rows[i].tile_k != like->tile_k))
+            return false;
+    }
+    return true;
+}
+
 int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
 {
     size_t wrong = with_status(rows, n, "wrong");
@@ -512,9 +536,13 @@ int scr_verdict(const struct scr_row *rows, size_t n, char *out, size_t size)
         char said[400];
 
         claim(points, collect(rows, n, like, points), said, sizeof said);
-        scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, tile %.0fx%.0f, seq %.0f)",
-                   out[0] != '\0' ? "\n" : "", said, like->device, like->device_name, like->dtype,
-                   like->dk, like->dv, like->tile_q, like->tile_k, like->seq_q);
+        scr_append(out, size, "%s%s (%s %s, %s, dk %.0f, dv %.0f, ", out[0] != '\0' ? "\n" : "",
+                   said, like->device, like->device_name, like->dtype, like->dk, like->dv);
+        if (one_tile(rows, n, like))
+            scr_append(out, size, "tile %.0fx%.0f", like->tile_q, like->tile_k);
+        else
+            scr_append(out, size, "tiles by the table");
+        scr_append(out, size, ", seq %.0f)", like->seq_q);
     }
     free(points);
     describe_traces(rows, n, out, size);
