@@ -2,6 +2,7 @@
 /* What --check --random draws: the same by the same seed, valid, of every kind, and each once. */
 #include "config.h"
 #include "decl.h"
+#include "devices_fixture.h"
 #include "random_draw.h"
 #include "random_list.h"
 #include "sweep_state.h"
@@ -15,41 +16,11 @@
 
 #include <cmocka.h>
 
-static const scr_device_info infos[] = {
-    {.id = "ref:0",
-     .backend = "ref",
-     .is_cpu = true,
-     .compute_units = 4,
-     .max_group_size = 1,
-     .local_mem = 1 << 30},
-    {.id = "opencl:0.0",
-     .backend = "opencl",
-     .is_cpu = true,
-     .compute_units = 4,
-     .max_group_size = 4096,
-     .local_mem = 1 << 20},
-    {.id = "opencl:1.0",
-     .backend = "opencl",
-     .compute_units = 80,
-     .max_group_size = 1024,
-     .local_mem = 48 << 10,
-     .has_fp16 = true},
-    {.id = "cuda:0",
-     .backend = "cuda",
-     .sm = 90,
-     .compute_units = 132,
-     .max_group_size = 1024,
-     .local_mem = 227 << 10,
-     .has_fp16 = true,
-     .has_subgroups = true},
-};
-enum { REF, CPU, GPU, CUDA, N_INFOS };
-
 /* The cases of a seed on one device; axes: words of -a, or "". Status in *status, if not NULL. */
 static struct scr_case_list draw(int device, int n, uint64_t seed, const char *axes, char why[400],
                                  int *status)
 {
-    struct scr_devices devices = {.n = 1, .info = {&infos[device]}};
+    struct scr_devices devices = {.n = 1, .info = {&made_up[device]}};
     struct scr_options o = {.mode = SCR_MODE_CHECK, .n_random = n, .seed = seed, .jobs = 1};
     struct scr_case_list list = {.program = "harness"};
     char own[400];
@@ -70,7 +41,7 @@ static struct scr_case_list draw(int device, int n, uint64_t seed, const char *a
 static bool has_device(int device)
 {
     for (size_t i = 0; i < scr_kernel_decl_count; i++) {
-        if (strcmp(scr_kernel_decls[i].backend, infos[device].backend) == 0)
+        if (strcmp(scr_kernel_decls[i].backend, made_up[device].backend) == 0)
             return true;
     }
     return false;
@@ -89,7 +60,7 @@ static void same_seed_same_draws(void **state)
     char kept[SCR_ROW_TEXT];
 
     (void)state;
-    for (int device = 0; device < N_INFOS; device++) {
+    for (int device = 0; device < N_MADE_UP; device++) {
         struct scr_case_list a, b, c, more;
         size_t same = 0;
 
@@ -164,7 +135,7 @@ static void chunks_cover_all_once(void **state)
 static void all_draws_are_valid(void **state)
 {
     (void)state;
-    for (int device = 0; device < N_INFOS; device++) {
+    for (int device = 0; device < N_MADE_UP; device++) {
         struct scr_case_list l;
 
         if (!has_device(device))
@@ -296,8 +267,8 @@ static void every_build_is_drawn(void **state)
     char why[400], words[SCR_RANDOM_WORDS], *all;
 
     (void)state;
-    for (int device = 0; device < N_INFOS; device++) {
-        const scr_device_info *info = &infos[device];
+    for (int device = 0; device < N_MADE_UP; device++) {
+        const scr_device_info *info = &made_up[device];
         struct scr_random r = {.seed = 1, .only = &none, .devices = &info, .n_devices = 1};
         size_t used = 0;
 
@@ -381,7 +352,7 @@ static void every_build_is_drawn(void **state)
 /* All valid points are as likely, the default no more than others. */
 static void tunables_are_uniform(void **state)
 {
-    const scr_device_info *info = &infos[REF];
+    const scr_device_info *info = &made_up[REF];
     struct scr_random r = {.seed = 9, .devices = &info, .n_devices = 1};
     struct scr_axes only = {0};
     struct scr_random_build build;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The candidates for a shape: all that fit, the default first; and the shapes themselves. */
 #include "config.h"
+#include "devices_fixture.h"
 #include "lab_shapes.h"
 #include "space.h"
 
@@ -25,41 +26,6 @@ static scr_problem problem(void)
                          .q_pos0 = SCR_Q_POS0_DEFAULT,
                          .causal = true};
 }
-
-static const scr_device_info devices[] = {
-    {.id = "ref:0",
-     .backend = "ref",
-     .is_cpu = true,
-     .compute_units = 4,
-     .max_group_size = 1,
-     .local_mem = 1 << 30},
-    {.id = "opencl:0.0",
-     .backend = "opencl",
-     .is_cpu = true,
-     .compute_units = 4,
-     .max_group_size = 4096,
-     .local_mem = 1 << 20},
-    {.id = "opencl:1.0",
-     .backend = "opencl",
-     .compute_units = 80,
-     .max_group_size = 1024,
-     .local_mem = 48 << 10,
-     .has_fp16 = true},
-    {.id = "opencl:2.0",
-     .backend = "opencl",
-     .compute_units = 4,
-     .max_group_size = 64,
-     .local_mem = 24 << 10},
-    {.id = "cuda:0",
-     .backend = "cuda",
-     .sm = 90,
-     .compute_units = 132,
-     .max_group_size = 1024,
-     .local_mem = 227 << 10,
-     .has_fp16 = true,
-     .has_subgroups = true},
-};
-enum { N_DEVICES = sizeof devices / sizeof devices[0] };
 
 static bool same(const scr_config *a, const scr_config *b)
 {
@@ -86,19 +52,19 @@ static void test_all_that_fits(void **state)
     scr_problem p = problem();
 
     (void)state;
-    for (int d = 0; d < N_DEVICES; d++) {
+    for (int d = 0; d < N_MADE_UP; d++) {
         struct scr_space s;
         scr_config first = {.kernel = "tile-skip", .skip = SCR_SKIP_TILE};
         size_t n = 0;
 
-        if (scr_config_resolve(&devices[d], &p, &first, NULL, 0) == SCR_ERR_NOT_FOUND)
+        if (scr_config_resolve(&made_up[d], &p, &first, NULL, 0) == SCR_ERR_NOT_FOUND)
             continue; /* a backend that is not built in */
-        assert_int_equal(scr_space_create(&devices[d], &p, "tile-skip", SCR_SKIP_TILE, &s), SCR_OK);
+        assert_int_equal(scr_space_create(&made_up[d], &p, "tile-skip", SCR_SKIP_TILE, &s), SCR_OK);
         assert_true(same(&s.candidates[0].config, &first));
         for (size_t i = 0; i < s.n; i++) {
             scr_config c = s.candidates[i].config;
 
-            assert_int_equal(scr_config_resolve(&devices[d], &p, &c, NULL, 0), SCR_OK);
+            assert_int_equal(scr_config_resolve(&made_up[d], &p, &c, NULL, 0), SCR_OK);
             assert_true(same(&c, &s.candidates[i].config));
             for (size_t j = 0; j < i; j++)
                 assert_int_not_equal(
@@ -107,11 +73,11 @@ static void test_all_that_fits(void **state)
         for (size_t i = 0; i < scr_kernel_decl_count; i++) {
             scr_config partial = {.kernel = "tile-skip", .skip = SCR_SKIP_TILE};
 
-            if (strcmp(scr_kernel_decls[i].backend, devices[d].backend) != 0 ||
+            if (strcmp(scr_kernel_decls[i].backend, made_up[d].backend) != 0 ||
                 strcmp(scr_kernel_decls[i].kernel, "tile-skip") != 0)
                 continue;
             strcpy(partial.variant, scr_kernel_decls[i].variant);
-            scr_config_enumerate(&devices[d], &p, &partial, NULL, count, &n);
+            scr_config_enumerate(&made_up[d], &p, &partial, NULL, count, &n);
         }
         assert_int_equal(s.n, n);
         assert_int_equal(s.n_all, s.n + s.n_constraints + s.n_group_size + s.n_local_memory);
@@ -123,11 +89,11 @@ static void test_all_that_fits(void **state)
 static void test_limits_prune(void **state)
 {
     scr_problem p = problem();
-    scr_device_info small = devices[1];
+    scr_device_info small = made_up[1];
     struct scr_space large, pruned;
 
     (void)state;
-    if (scr_space_create(&devices[1], &p, "tile-skip", SCR_SKIP_TILE, &large) != SCR_OK)
+    if (scr_space_create(&made_up[1], &p, "tile-skip", SCR_SKIP_TILE, &large) != SCR_OK)
         skip();
     assert_int_equal(large.n_local_memory, 0);
     small.local_mem = 64 << 10;
@@ -140,9 +106,9 @@ static void test_limits_prune(void **state)
     small.local_mem = 16;
     assert_int_equal(scr_space_create(&small, &p, "tile-skip", SCR_SKIP_TILE, &pruned),
                      SCR_ERR_UNSUPPORTED);
-    assert_int_equal(scr_space_create(&devices[0], &p, "no-such", SCR_SKIP_NONE, &pruned),
+    assert_int_equal(scr_space_create(&made_up[0], &p, "no-such", SCR_SKIP_NONE, &pruned),
                      SCR_ERR_UNSUPPORTED);
-    assert_int_equal(scr_space_create(&devices[0], &p, "masked-dense", SCR_SKIP_TILE, &pruned),
+    assert_int_equal(scr_space_create(&made_up[0], &p, "masked-dense", SCR_SKIP_TILE, &pruned),
                      SCR_ERR_UNSUPPORTED);
 }
 
@@ -152,10 +118,10 @@ static void test_neighbours(void **state)
     scr_problem p = problem();
 
     (void)state;
-    for (int d = 0; d < N_DEVICES; d++) {
+    for (int d = 0; d < N_MADE_UP; d++) {
         struct scr_space s;
 
-        if (scr_space_create(&devices[d], &p, "tile-skip", SCR_SKIP_TILE, &s) != SCR_OK)
+        if (scr_space_create(&made_up[d], &p, "tile-skip", SCR_SKIP_TILE, &s) != SCR_OK)
             continue;
         /* of large spaces some */
         for (size_t i = 0; i < s.n; i += 1 + s.n / 100) {
@@ -207,7 +173,7 @@ static void test_shapes(void **state)
 
     (void)state;
     /* repetitions count once; two types of dims, each with its own shapes that verify */
-    make_shapes("seq=64,64,128 head_dim=16,32 workload=iid", &devices[0], &l, &n_tuned);
+    make_shapes("seq=64,64,128 head_dim=16,32 workload=iid", &made_up[0], &l, &n_tuned);
     assert_int_equal(n_tuned, 4);
     for (size_t i = 0; i < l.n; i++) {
         const struct scr_case *c = &l.cases[i];
@@ -230,13 +196,13 @@ static void test_shapes(void **state)
     assert_true(none && all && row && both && ragged && tail);
     assert_int_equal((l.n - n_tuned) % 2, 0);
     scr_case_list_clear(&l);
-    for (int d = 0; d < N_DEVICES; d++) {
+    for (int d = 0; d < N_MADE_UP; d++) {
         scr_problem p = problem();
         scr_config c = {.kernel = "tile-skip"};
 
-        if (scr_config_resolve(&devices[d], &p, &c, NULL, 0) != SCR_OK)
+        if (scr_config_resolve(&made_up[d], &p, &c, NULL, 0) != SCR_OK)
             continue;
-        make_shapes("", &devices[d], &l, &n_tuned);
+        make_shapes("", &made_up[d], &l, &n_tuned);
         assert_int_equal(n_tuned, 12);
         scr_case_list_clear(&l);
     }
@@ -256,7 +222,7 @@ static void test_shapes_are_refused(void **state)
         char why[300] = "";
 
         if (scr_axes_set_line(&axes, lines[i], why, sizeof why) == SCR_OK) {
-            assert_int_equal(scr_lab_shapes(&axes, &devices[0], 1, &l, &n_tuned, why, sizeof why),
+            assert_int_equal(scr_lab_shapes(&axes, &made_up[0], 1, &l, &n_tuned, why, sizeof why),
                              SCR_ERR_INVALID);
             assert_true(why[0] != '\0');
         }
@@ -274,7 +240,7 @@ static void test_shape_key(void **state)
 
     (void)state;
     make_shapes("seq=128 window=9,inf,init,1000 heads=4 kv_heads=2 workload=iid dtype=f16 causal=0",
-                &devices[0], &l, &n_tuned);
+                &made_up[0], &l, &n_tuned);
     assert_int_equal(n_tuned, 4);
     for (size_t i = 0; i < n_tuned; i++) {
         const char *words = l.cases[i].data_words;
