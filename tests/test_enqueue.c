@@ -3,6 +3,7 @@
  * Runs on the caller's own memory and queues give what scr_plan_run gives, bit for bit.
  * Argument: the backend, whose driver is opened here a second time, as the caller's.
  */
+#include "expect.h"
 #include "plan_fixture.h"
 
 #include "cuda_api.h"
@@ -15,16 +16,6 @@
 
 #include <dlfcn.h>
 #include <unistd.h>
-
-static int n_failed;
-
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                         \
-            n_failed++;                                                                            \
-        }                                                                                          \
-    } while (0)
 
 static const scr_problem problem = {.batch = 2,
                                     .heads_q = 2,

@@ -3,6 +3,7 @@
  * The library without CUDA and OpenCL, or with an OpenCL loader that is too old: the linker sends
  * its calls of dlopen and dlsym here (--wrap).
  */
+#include "expect.h"
 #include "plan_fixture.h"
 
 #include <dlfcn.h>
@@ -24,16 +25,6 @@ void *__wrap_dlsym(void *library, const char *symbol)
 {
     return strcmp(symbol, missing) == 0 ? NULL : __real_dlsym(library, symbol);
 }
-
-static int n_failed;
-
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                         \
-            n_failed++;                                                                            \
-        }                                                                                          \
-    } while (0)
 
 /* Nothing of a driver is called where it is not there, whatever a program has. */
 static void attach_refused(scr_context *ctx, const char *backend)

@@ -5,6 +5,7 @@
  * halves which its compiler refuses, one whose programs have no binary, one whose queues have no
  * times; and limits, which hide extensions that are there. Each gives right results.
  */
+#include "expect.h"
 #include "plan_fixture.h"
 
 #define CL_TARGET_OPENCL_VERSION 120
@@ -86,16 +87,6 @@ void *__wrap_dlsym(void *library, const char *symbol)
 #undef STAND_IN
     return real;
 }
-
-static int n_failed;
-
-#define EXPECT(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                         \
-            n_failed++;                                                                            \
-        }                                                                                          \
-    } while (0)
 
 static scr_context *open_context(const char *folder, const char *limits)
 {
