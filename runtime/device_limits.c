@@ -38,6 +38,8 @@ static bool parse_word(const char *word, struct scr_limits *l)
         return l->no_fp16 = true;
     if (strcmp(word, "subgroups=0") == 0)
         return l->no_subgroups = true;
+    if (strcmp(word, "sm=0") == 0)
+        return l->no_sm = true;
     return false;
 }
 
@@ -58,7 +60,8 @@ int scr_limits_parse(const char *text, struct scr_limits *out, char *why, size_t
         word[len] = '\0';
         if (!parse_word(word, out)) {
             snprintf(why, why_size,
-                     "'%s' is not one of local=BYTES, group=ITEMS, fp16=0, subgroups=0", word);
+                     "'%s' is not one of local=BYTES, group=ITEMS, fp16=0, subgroups=0, sm=0",
+                     word);
             return SCR_ERR_INVALID;
         }
         if (s[len] == '\0')
@@ -81,6 +84,9 @@ void scr_limits_apply(const struct scr_limits *limits, scr_device_info *info)
         info->max_group_size = limits->max_group;
     info->has_fp16 = info->has_fp16 && !limits->no_fp16;
     info->has_subgroups = info->has_subgroups && !limits->no_subgroups;
+    /* CUDA compiles for it. */
+    if (limits->no_sm && strcmp(info->backend, "cuda") != 0)
+        info->sm = 0;
     /* Whole, if the name is cut for it. */
     if (n > sizeof info->name - strlen(limits->text) - 4)
         n = sizeof info->name - strlen(limits->text) - 4;

@@ -8,7 +8,7 @@
 struct scr_limits {
     size_t local_mem;  /* 0: as it is */
     int32_t max_group; /* likewise */
-    bool no_fp16, no_subgroups;
+    bool no_fp16, no_subgroups, no_sm;
     char text[64]; /* as given; "": none */
 };
 

@@ -93,21 +93,31 @@ static bool has_extension(const struct opencl_api *cl, cl_device_id d, const cha
     return false;
 }
 
-static void find_arch(const struct opencl_api *cl, cl_device_id d, scr_device_info *info)
+/*
+ * Others list NVIDIA's extension, too (PoCL, for the GPUs that it runs on); sm, by which kernels
+ * are chosen that need inline PTX, is for NVIDIA's own compiler.
+ */
+static void find_arch(const struct opencl_api *cl, cl_platform_id p, cl_device_id d,
+                      scr_device_info *info)
 {
-    char version[256];
+    char version[256], vendor[64];
     const char *target;
 
     scr_cl_device_text(cl, d, CL_DEVICE_VERSION, version, sizeof version);
     target = strstr(version, "-gnu-");
-    if (has_extension(cl, d, "cl_nv_device_attribute_query"))
-        snprintf(info->arch, sizeof info->arch, "sm_%u%u",
-                 (unsigned)device_number(cl, d, CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV),
-                 (unsigned)device_number(cl, d, CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV));
-    else if (strncmp(info->name, "gfx", 3) == 0) /* AMD names its targets so */
+    if (has_extension(cl, d, "cl_nv_device_attribute_query")) {
+        unsigned major = (unsigned)device_number(cl, d, CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV);
+        unsigned minor = (unsigned)device_number(cl, d, CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV);
+
+        snprintf(info->arch, sizeof info->arch, "sm_%u%u", major, minor);
+        platform_text(cl, p, CL_PLATFORM_VENDOR, vendor, sizeof vendor);
+        if (strcmp(vendor, "NVIDIA Corporation") == 0)
+            info->sm = (int32_t)(10 * major + minor);
+    } else if (strncmp(info->name, "gfx", 3) == 0) { /* AMD names its targets so */
         snprintf(info->arch, sizeof info->arch, "%.31s", info->name);
-    else if (target != NULL) /* PoCL: "... pthread-x86_64-pc-linux-gnu-skylake-avx512" */
+    } else if (target != NULL) { /* PoCL: "... pthread-x86_64-pc-linux-gnu-skylake-avx512" */
         snprintf(info->arch, sizeof info->arch, "%.31s", target + strlen("-gnu-"));
+    }
 }
 
 static void find_pci(const struct opencl_api *cl, cl_device_id d, scr_device_info *info)
@@ -149,7 +159,7 @@ void scr_cl_describe(const struct opencl_api *cl, cl_platform_id p, cl_device_id
     info->max_alloc = (size_t)device_number(cl, d, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     info->local_mem = (size_t)device_number(cl, d, CL_DEVICE_LOCAL_MEM_SIZE);
     info->cache_bytes = (size_t)device_number(cl, d, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
-    find_arch(cl, d, info);
+    find_arch(cl, p, d, info);
     find_pci(cl, d, info);
 }
 

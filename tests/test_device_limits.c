@@ -44,9 +44,10 @@ static void parses(void **state)
 static void refuses(void **state)
 {
     static const char *const wrong[] = {
-        "local",       "local=",    "local=0",   "local=-1",    "local=16k",  "local=16KK",
-        "local=1025M", "group=1.5", "fp16=1",    "subgroups=2", "wave=32",    ",",
-        "group=64,",   ",group=64", " group=64", "group=64 ",   "group=0x40", "group=99999999999"};
+        "local",      "local=",      "local=0",    "local=-1",         "local=16k",
+        "local=16KK", "local=1025M", "group=1.5",  "fp16=1",           "subgroups=2",
+        "sm=80",      "wave=32",     ",",          "group=64,",        ",group=64",
+        " group=64",  "group=64 ",   "group=0x40", "group=99999999999"};
     struct scr_limits l;
     char why[160], longest[200];
 
@@ -68,6 +69,7 @@ static void applies(void **state)
     struct scr_limits l;
     scr_device_info info = {.has_fp16 = true,
                             .has_subgroups = true,
+                            .sm = 90,
                             .max_group_size = 1024,
                             .local_mem = 48 << 10,
                             .name = "a device"};
@@ -88,6 +90,13 @@ static void applies(void **state)
     scr_limits_apply(&l, &info);
     assert_false(info.has_fp16 || info.has_subgroups);
     assert_string_equal(info.name + strlen(info.name) - 21, " (fp16=0,subgroups=0)");
+    assert_int_equal(scr_limits_parse("sm=0", &l, why, sizeof why), SCR_OK);
+    snprintf(info.backend, sizeof info.backend, "cuda");
+    scr_limits_apply(&l, &info);
+    assert_int_equal(info.sm, 90);
+    snprintf(info.backend, sizeof info.backend, "opencl");
+    scr_limits_apply(&l, &info);
+    assert_int_equal(info.sm, 0);
 }
 
 static void keep_text(void *user, int level, const char *text)

@@ -177,9 +177,10 @@ static bool find_in_tables(const struct scr_table *t, const char *name, scr_devi
         snprintf(out->name, sizeof out->name, "%s", e->name);
         snprintf(out->vendor, sizeof out->vendor, "%s", e->vendor);
         snprintf(out->arch, sizeof out->arch, "%s", e->arch);
-        if (strcmp(e->backend, "cuda") == 0 && sscanf(e->arch, "sm_%d", &out->sm) == 1)
+        if (sscanf(e->arch, "sm_%d", &out->sm) == 1 && strcmp(e->backend, "cuda") == 0) {
             out->local_mem = cuda_local_mem(out->sm);
-        out->has_warpgroups = out->sm == 90;
+            out->has_warpgroups = out->sm == 90;
+        }
         return true;
     }
     return false;

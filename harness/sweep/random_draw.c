@@ -198,8 +198,10 @@ static bool draw_choice(const struct scr_random *r, struct dice *d, struct choic
     scr_env_init(&env, c->device, &c->problem, c->skip);
     if (c->decl->supports(&env))
         return true;
-    snprintf(why, why_size, "%s/%s does not support this problem on %s", c->decl->kernel,
-             c->decl->variant, c->device->id);
+    /* What is said of the values of one that does tells more. */
+    if (strncmp(why, "no values", 9) != 0)
+        snprintf(why, why_size, "%s/%s does not support this problem on %s", c->decl->kernel,
+                 c->decl->variant, c->device->id);
     return false;
 }
 

@@ -31,7 +31,8 @@ typedef struct scr_device_info {
     bool has_fp16;          /**< native half arithmetic (OpenCL: cl_khr_fp16) */
     bool has_subgroups;     /**< OpenCL: cl_khr_subgroups; true for CUDA */
     bool has_warpgroups;    /**< CUDA: Hopper, and driver and NVRTC know its warpgroup products */
-    int32_t sm;             /**< CUDA compute capability times ten (90); 0 elsewhere */
+    /** CUDA compute capability times ten (90), also of NVIDIA's OpenCL devices; 0 elsewhere */
+    int32_t sm;
     int32_t compute_units;  /**< SMs, compute units or host threads */
     int32_t max_group_size; /**< work-items (threads) a work-group (block) may have */
     size_t global_mem;      /**< bytes of device memory */
@@ -60,9 +61,9 @@ typedef struct scr_context_options {
     const char *cache_dir;
     /**
      * Makes devices appear with less than they have, as smaller ones do, to see which kernels those
-     * get: a comma list of local=BYTES, group=ITEMS (of a work-group), fp16=0 and subgroups=0, such
-     * as "local=16K,group=64". Names of devices say so; nothing is added to what a device has. NULL
-     * or "": none.
+     * get: a comma list of local=BYTES, group=ITEMS (of a work-group), fp16=0, subgroups=0 and sm=0
+     * (of OpenCL devices: no inline PTX), such as "local=16K,group=64". Names of devices say so;
+     * nothing is added to what a device has. NULL or "": none.
      */
     const char *limits;
 } scr_context_options;
