@@ -112,6 +112,37 @@ static void respects_small_limits(void **state)
     }
 }
 
+/* Inline PTX is for OpenCL devices that tell a compute capability, and not their default. */
+static void ptx_where_it_is(void **state)
+{
+    static const struct {
+        int sm;
+        scr_dtype dtype;
+        int status;
+    } cases[] = {{90, SCR_F16, SCR_OK},
+                 {80, SCR_BF16, SCR_OK},
+                 {90, SCR_F32, SCR_ERR_UNSUPPORTED},
+                 {75, SCR_F16, SCR_ERR_UNSUPPORTED},
+                 {0, SCR_F16, SCR_ERR_UNSUPPORTED}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        scr_device_info info = device("opencl", 48 << 10, 1024, cases[i].sm);
+
+        info.is_cpu = false;
+        for (int n = 0; n < 16; n++) {
+            scr_problem p = problem(dims[n % 4], dims[n / 4], cases[i].dtype);
+            scr_config c = config("tile-skip", SCR_SKIP_TILE);
+
+            assert_int_equal(scr_config_resolve(&info, &p, &c, NULL, 0), SCR_OK);
+            assert_string_equal(c.variant, "gpu");
+            c = config("tile-skip", SCR_SKIP_TILE);
+            strcpy(c.variant, "mma");
+            assert_int_equal(scr_config_resolve(&info, &p, &c, NULL, 0), cases[i].status);
+        }
+    }
+}
+
 /* Parameters that are given stay as given. */
 static void keeps_what_is_given(void **state)
 {
@@ -218,11 +249,9 @@ static void declarations_are_sane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(declarations_are_sane),
-        cmocka_unit_test(resolves_everywhere),
-        cmocka_unit_test(respects_small_limits),
-        cmocka_unit_test(keeps_what_is_given),
-        cmocka_unit_test(refuses),
+        cmocka_unit_test(declarations_are_sane), cmocka_unit_test(resolves_everywhere),
+        cmocka_unit_test(respects_small_limits), cmocka_unit_test(ptx_where_it_is),
+        cmocka_unit_test(keeps_what_is_given),   cmocka_unit_test(refuses),
         cmocka_unit_test(enumerates_tiles),
     };
 

@@ -411,7 +411,7 @@ static void what_cannot_be_drawn_is_told(void **state)
     static const struct {
         const char *axes, *said;
     } bad[] = {
-        {"variant=mma", "no such kernel or variant"},
+        {"variant=wgmma", "no such kernel or variant"},
         {"tile=24x64", "no values of"},
         {"param=SPLIT_K=3", "no values of"},
         {"kv=9 kv_len=10", "kv_len 10 is above kv"},
