@@ -104,6 +104,8 @@ def parse(path):
             values = [int(v) for v in t.group(3).split()]
             if int(t.group(2)) not in values or values != sorted(set(values)):
                 raise DeclError(f"{where}: values must ascend and hold the default")
+            if t.group(1) in ENV_NAMES or t.group(1) in CONSTANTS or t.group(1) in FUNCTIONS:
+                raise DeclError(f"{where}: {t.group(1)} has a meaning of its own in expressions")
             if len(values) > MAX_VALUES:
                 raise DeclError(f"{where}: more than {MAX_VALUES} values")
             d["tunables"].append((t.group(1), int(t.group(2)), values, t.group(4)))

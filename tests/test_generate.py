@@ -29,6 +29,7 @@ BAD = [
     ("unknown @", GOOD.replace("@require", "@requires"), "unknown @requires"),
     ("unknown name", GOOD.replace("<= DK", "<= DKK"), "unknown name 'DKK'"),
     ("default not offered", GOOD.replace("= 32 :", "= 48 :"), "values must ascend"),
+    ("tunable of a known name", GOOD.replace("TILE_Q", "BATCH"), "BATCH has a meaning of its own"),
     ("values not ascending", GOOD.replace(": 16 32", ": 32 16"), "values must ascend"),
     ("no help", GOOD.replace(" -- rows", ""), "want '@tunable"),
     ("no kernel", GOOD.replace("@kernel tile-skip", ""), "no @kernel"),
