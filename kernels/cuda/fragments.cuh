@@ -2,10 +2,6 @@
 /*
  * Blocks of 16 query rows of a warp in the registers of the matrix instructions (ptx.cuh has who
  * holds what): loading q, storing h and o. f16 and bf16.
- *
- * fused_mma.cuh has its own of these still: any change to its text, even one that leaves the
- * machine code as it is, makes the tables that were tuned for it stale. It is to take these when it
- * is tuned next.
  */
 #ifndef SCR_CUDA_FRAGMENTS_CUH
 #define SCR_CUDA_FRAGMENTS_CUH

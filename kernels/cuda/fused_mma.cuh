@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * masked-dense and tile-skip on tensor cores (mma.sync), f16 and bf16: the
  * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and
@@ -26,10 +27,12 @@
  * @tunable PREFETCH_V = 1 : 0 1 -- load values with the keys (1) or once they are needed (0)
  * @require TILE_Q % (WARPS * 16) == 0 && TILE_Q <= WARPS * 32
  * @require TILE_Q / (WARPS * 16) * (DK / 4 + DV / 2 + TILE_K / 4) <= 152
- * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
+ * @groups LONG_HEADS == 0 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q), LONG_HEADS == 0 ? HEADS_Q : 1, BATCH
  * @group WARPS * 32
  * @local TILE_K * (2 * STAGES * (DK + 8) + 2 * (PREFETCH_V ? STAGES : 1) * (DV + 8) + 8) + 32
  */
+/* clang-format on */
+#include "fragments.cuh"
 #include "split.cuh"
 
 #define THREADS (WARPS * 32)
@@ -51,12 +54,6 @@ struct tile_memory {
 static_assert(sizeof(tile_memory) ==
                   TILE_K * (2 * STAGES * (DK + 8) + 2 * V_STAGES * (DV + 8) + 8) + 32,
               "@local");
-
-/* What a thread knows of its rows: 16 block + 8 half + lane / 4 of the warp's. */
-struct rows {
-    unsigned q[BLOCKS][DK / 16][4];
-    int p[BLOCKS][2];
-};
 
 /* x of one head times a power of two, 2^n, and 2^-2n, which undoes it in the sum of weights. */
 struct relevance {
@@ -97,15 +94,6 @@ __device__ __forceinline__ void mma(float (&c)[4], const unsigned (&a)[4], unsig
 #endif
 }
 
-__device__ __forceinline__ unsigned pack(float lo, float hi)
-{
-#if SCR_DTYPE == SCR_F16
-    return pack_f16(lo, hi);
-#else
-    return pack_bf16(lo, hi);
-#endif
-}
-
 /* Starts the copy of rows [j0, j0 + TILE_K) of slices, zeros past n_keys. */
 template <int WIDTH>
 __device__ __forceinline__ void start_copy(storage (*dst)[WIDTH + 8], const storage *src, int j0,
@@ -125,28 +113,6 @@ __device__ __forceinline__ void start_copy(storage (*dst)[WIDTH + 8], const stor
     }
 }
 
-__device__ __forceinline__ void load_rows(rows &mine, const storage *q, int row0, int len_q,
-                                          int q_pos0)
-{
-    const int lane = threadIdx.x % 32;
-
-#pragma unroll
-    for (int m = 0; m < BLOCKS; m++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int row = row0 + m * 16 + half * 8 + lane / 4;
-            const storage *src = q + (long long)row * DK + lane % 4 * 2;
-
-            mine.p[m][half] = row < len_q ? q_pos0 + row : NOWHERE;
-#pragma unroll
-            for (int i = 0; i < DK / 16; i++) {
-                mine.q[m][i][half] = row < len_q ? *(const unsigned *)(src + i * 16) : 0u;
-                mine.q[m][i][half + 2] = row < len_q ? *(const unsigned *)(src + i * 16 + 8) : 0u;
-            }
-        }
-    }
-}
-
 /* How much of the mask a tile needs. */
 enum { INSIDE_OPEN, INSIDE_WINDOW, EDGE };
 
@@ -156,8 +122,8 @@ enum { INSIDE_OPEN, INSIDE_WINDOW, EDGE };
  */
 template <int MODE>
 __device__ __forceinline__ unsigned
-weigh(const rows &mine, const storage (*k)[K_PITCH], const float2 *column, const window &win,
-      int j0, const relevance &rel, unsigned (&weights)[BLOCKS][SLICES][4])
+weigh(const rows<BLOCKS> &mine, const storage (*k)[K_PITCH], const float2 *column,
+      const window &win, int j0, const relevance &rel, unsigned (&weights)[BLOCKS][SLICES][4])
 {
     const int lane = threadIdx.x % 32;
     const storage *k_row = &k[lane / 16 * 8 + lane % 8][lane / 8 % 2 * 8];
@@ -261,76 +227,6 @@ __device__ __forceinline__ void add_values(float (&o)[BLOCKS][DV / 8][4],
     }
 }
 
-/* Writes the warp's rows of a part of h. */
-__device__ __forceinline__ void store_part(float *h, const float (&acc)[BLOCKS][DV / 8][4],
-                                           int row0, int len_q, float unscale)
-{
-    const int lane = threadIdx.x % 32;
-
-#pragma unroll
-    for (int m = 0; m < BLOCKS; m++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int row = row0 + m * 16 + half * 8 + lane / 4;
-            float *dst = h + (long long)row * DV + lane % 4 * 2;
-
-            if (row >= len_q)
-                continue;
-#pragma unroll
-            for (int n = 0; n < DV / 8; n++)
-                *(float2 *)(dst + n * 8) =
-                    make_float2(acc[m][n][half * 2] * unscale, acc[m][n][half * 2 + 1] * unscale);
-        }
-    }
-}
-
-/* Writes the warp's rows of o. */
-__device__ __forceinline__ void store_rows(output *o, const float (&acc)[BLOCKS][DV / 8][4],
-                                           int row0, int len_q, float unscale, bool tanh_norm)
-{
-    const int lane = threadIdx.x % 32;
-
-#pragma unroll
-    for (int m = 0; m < BLOCKS; m++) {
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int row = row0 + m * 16 + half * 8 + lane / 4;
-            output *dst = o + (long long)row * DV + lane % 4 * 2;
-            float factor = unscale;
-
-            if (tanh_norm) {
-                float n2 = 0.0f;
-
-#pragma unroll
-                for (int n = 0; n < DV / 8; n++) {
-#pragma unroll
-                    for (int e = 0; e < 2; e++) {
-                        float h = acc[m][n][half * 2 + e] * unscale;
-
-                        n2 = fmaf(h, h, n2);
-                    }
-                }
-                n2 += __shfl_xor_sync(FULL_WARP, n2, 1);
-                n2 += __shfl_xor_sync(FULL_WARP, n2, 2);
-                factor *= norm_factor(n2);
-            }
-            if (row >= len_q)
-                continue;
-#pragma unroll
-            for (int n = 0; n < DV / 8; n++) {
-                float lo = __fadd_rn(__fmul_rn(acc[m][n][half * 2], factor), 0.0f);
-                float hi = __fadd_rn(__fmul_rn(acc[m][n][half * 2 + 1], factor), 0.0f);
-
-#if SCR_DTYPE_OUT == SCR_F32
-                *(float2 *)(dst + n * 8) = make_float2(lo, hi);
-#else
-                *(unsigned *)(dst + n * 8) = pack(lo, hi);
-#endif
-            }
-        }
-    }
-}
-
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
     ENTRY(const storage *__restrict__ q, const storage *__restrict__ k,
           const storage *__restrict__ v, const float *__restrict__ r, const float *__restrict__ w,
@@ -340,19 +236,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     extern __shared__ __align__(16) unsigned char shared[];
     tile_memory &memory = *(tile_memory *)shared;
     const int warp = threadIdx.x / 32;
-    const int h = blockIdx.y;
+    const assignment work = assign(shape, w);
+    const int h = work.h;
     const int b = blockIdx.z;
     const long long head = (long long)b * shape.heads_q + h;
     const long long head_kv = (long long)b * shape.heads_kv + h / (shape.heads_q / shape.heads_kv);
-    const bool causal = shape.flags & SCR_SHAPE_CAUSAL;
-    /* The longest rows of a causal mask come last: start with them. */
-    const unsigned block = causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
-    const int row0 = block / SPLIT_K * TILE_Q;
+    const int row0 = work.row0;
     const int row_end = min(row0 + TILE_Q, shape.len_q);
     const int warp_row0 = row0 + warp * ROWS;
     const window win = make_window(w[h], shape.flags, key_count(shape, kv_len, b));
     const relevance rel = make_relevance(r[h]);
-    rows mine;
+    rows<BLOCKS> mine;
     float acc[BLOCKS][DV / 8][4] = {};
     int first, end;
     unsigned count_pv = 0, count_slices = 0;
@@ -363,9 +257,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     o += head * shape.len_q * DV;
     key_tiles(win, shape.flags, MASKED_DENSE, shape.q_pos0 + row0, shape.q_pos0 + row_end - 1,
               TILE_K, &first, &end);
-    take_part(block % SPLIT_K, &first, &end);
 
-    /* One group of copies a tile and tensor, empty past the end, so that they can be counted. */
+    const int parts = take_part(work.part, work.max_parts, &first, &end);
+
+    if (work.part >= parts)
+        return;
+
+        /* One group of copies a tile and tensor, empty past the end, so that they can be counted.
+         */
 #pragma unroll
     for (int stage = 0; stage < STAGES - 1; stage++) {
         int tile = first + stage;
@@ -441,8 +340,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             count_slices += __popc(mine_alive);
         stage = stage == STAGES - 1 ? 0 : stage + 1;
     }
-    if (SPLIT_K > 1)
-        store_part(workspace + part_at(shape, block % SPLIT_K, head), acc, warp_row0, shape.len_q,
+    if (parts > 1)
+        store_part(workspace + part_at(shape, work.part, head), acc, warp_row0, shape.len_q,
                    rel.unscale);
     else
         store_rows(o, acc, warp_row0, shape.len_q, rel.unscale, shape.flags & SCR_SHAPE_TANH_NORM);

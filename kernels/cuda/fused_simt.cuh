@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * masked-dense and tile-skip in plain f32 arithmetic, every storage type, every GPU: the
  * operator of kernels/README.md in one pass, nothing stored. The including file sets ENTRY, and
@@ -22,10 +23,11 @@
  * @tunable UNROLL = 2 : 1 2 4 -- steps of four dims of q k^T at a time
  * @require TILE_K % THREADS_X == 0 && DV % THREADS_X == 0
  * @require TILE_Q / THREADS_Y <= 8 && TILE_Q / THREADS_Y * (TILE_K + DV) / THREADS_X <= 64
- * @groups ceil_div(LEN_Q, TILE_Q) * SPLIT_K, HEADS_Q, BATCH
+ * @groups LONG_HEADS == 0 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q), LONG_HEADS == 0 ? HEADS_Q : 1, BATCH
  * @group THREADS_X * THREADS_Y
  * @local 4 * (TILE_Q * (DK + TILE_K + 8) + TILE_K * max(DK + 4, DV) + 16)
  */
+/* clang-format on */
 #include "split.cuh"
 
 #define THREADS (THREADS_X * THREADS_Y)
@@ -178,14 +180,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     tile_memory &memory = *(tile_memory *)shared;
     const int tx = threadIdx.x % THREADS_X;
     const int ty = threadIdx.x / THREADS_X;
-    const int h = blockIdx.y;
+    const assignment work = assign(shape, w);
+    const int h = work.h;
     const int b = blockIdx.z;
     const long long head = (long long)b * shape.heads_q + h;
     const long long head_kv = (long long)b * shape.heads_kv + h / (shape.heads_q / shape.heads_kv);
-    const bool causal = shape.flags & SCR_SHAPE_CAUSAL;
-    /* The longest rows of a causal mask come last: start with them. */
-    const unsigned block = causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
-    const int row0 = block / SPLIT_K * TILE_Q;
+    const int row0 = work.row0;
     const int row_end = min(row0 + TILE_Q, shape.len_q);
     const window win = make_window(w[h], shape.flags, key_count(shape, kv_len, b));
     const float scale = r[h];
@@ -200,7 +200,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     o += head * shape.len_q * DV;
     key_tiles(win, shape.flags, MASKED_DENSE, shape.q_pos0 + row0, shape.q_pos0 + row_end - 1,
               TILE_K, &first, &end);
-    take_part(block % SPLIT_K, &first, &end);
+
+    const int parts = take_part(work.part, work.max_parts, &first, &end);
+
+    if (work.part >= parts)
+        return;
     load_tile<DK, QK_PITCH>(&memory.q[0][0], q, row0, TILE_Q, shape.len_q, ~0u);
 
     for (int tile = first; tile < end; tile++) {
@@ -266,9 +270,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
             count_slices += __popc(alive);
     }
 
-    if (SPLIT_K > 1)
-        store_part(workspace + part_at(shape, block % SPLIT_K, head), acc, row0 + ty, tx,
-                   shape.len_q);
+    if (parts > 1)
+        store_part(workspace + part_at(shape, work.part, head), acc, row0 + ty, tx, shape.len_q);
     else
         store_rows(o, acc, row0 + ty, tx, shape.len_q, shape.flags & SCR_SHAPE_TANH_NORM);
 

@@ -117,6 +117,23 @@ template <int N> __device__ __forceinline__ void take_registers()
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
 }
 
+/* Two floats rounded, those below 0 taken as 0; `lo` in the low half. */
+__device__ __forceinline__ unsigned pack_positive_f16(float lo, float hi)
+{
+    unsigned x;
+
+    asm("cvt.rn.relu.f16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(hi), "f"(lo));
+    return x;
+}
+
+__device__ __forceinline__ unsigned pack_positive_bf16(float lo, float hi)
+{
+    unsigned x;
+
+    asm("cvt.rn.relu.bf16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(hi), "f"(lo));
+    return x;
+}
+
 /* --- warpgroup products --- */
 
 /* Registers written before it may be operands of products after it. */
