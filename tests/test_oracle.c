@@ -119,6 +119,11 @@ static void one_pair(void **state)
     close_to(f->stats.norm2, 0.0625);
     /* |d/ds| = 2 r x = 2, a band of 2 eps wider at most; the window is off */
     assert_true(fabs(sqrt(f->stats.rounding2) / SCR_ORACLE_EPS - 2) < 1e-5);
+    assert_true(f->stats.drift2 == 0);
+    f->p.dtype = SCR_F16;
+    run(f, 0, 0);
+    assert_true(fabs(sqrt(f->stats.drift2) / SCR_ORACLE_DRIFT - 2) < 1e-5);
+    f->p.dtype = SCR_F32;
 
     f->r[0] = 5; /* tau = 0.8 */
     run(f, 0, 0);

@@ -109,6 +109,7 @@ static void add_stats(struct scr_oracle_stats *to, const struct scr_oracle_stats
     to->norm2 += from->norm2;
     to->rounding2 += from->rounding2;
     to->rounding4 += from->rounding4;
+    to->drift2 += from->drift2;
 }
 
 static double *load_head(const void *tensor, scr_dtype type, size_t head, size_t rows, size_t dim)
@@ -395,7 +396,7 @@ static double judge_row(const struct judgement *j, size_t head, size_t row, cons
     }
     /* Kernels may hold P in the type of the input, and rows of tiny weights are subnormal there. */
     bound = ROW_TOLERANCES * j->tol_base * size + ROW_ROUNDINGS * sqrt(known->rounding2) +
-            ROW_ROUNDINGS * half_spacing(j->t->problem.dtype) +
+            sqrt(known->drift2) + ROW_ROUNDINGS * half_spacing(j->t->problem.dtype) +
             sqrt((double)dv) * half_spacing(j->t->problem.dtype_out);
     if (!v->pass)
         return err2;
@@ -476,13 +477,15 @@ static void judge_head(void *user, size_t head)
         v->rel_err = v->pass ? 0 : -1;
         return;
     }
-    excused = sqrt(excused2(t, head, v->rows_checked) / norm2);
+    /* What matrix units cut off adds to rounding of P: both are of the same sign in many pairs. */
+    excused = fmax(j->tol_base, sqrt(excused2(t, head, v->rows_checked) / norm2)) +
+              sqrt(t->head[head].drift2 / norm2);
     v->hopeless = excused > MAX_WIDENING * j->tol_base;
     v->rel_err = sqrt(err2 / norm2);
     /* The tolerance is widened for those alone that need it. */
-    if (v->rel_err > j->tol_base && excused > j->tol_base) {
+    if (v->rel_err > j->tol_base) {
         v->tol = excused;
-        v->ill = true;
+        v->ill = excused > 2 * j->tol_base;
     }
     if (v->pass && !(v->rel_err <= v->tol))
         fail(t, head, WHOLE_HEAD, v, "relative error %.3g is above %.3g", v->rel_err, v->tol);

@@ -91,6 +91,8 @@ static void add_keys(const struct scr_oracle_input *in, int h, int64_t position,
     double w = in->w[h];
     double eps = r * SCR_ORACLE_EPS * size;
     double band = r * SCR_ORACLE_BAND * size;
+    double drift_s = p->dtype == SCR_F32 ? 0.0 : r * SCR_ORACLE_DRIFT * size;
+    double drift = 0; /* of the row; errors of one sign add up */
 
     for (int64_t j = range.begin; j < range.end; j++) {
         double x = 1.0 - r * (1.0 - dot(q, k + j * p->dk, p->dk));
@@ -117,11 +119,13 @@ static void add_keys(const struct scr_oracle_input *in, int h, int64_t position,
 
             double rounding2 = (square(slope_s) + square(slope_c)) * v2;
 
+            drift += 2.0 * (x > 0 ? x : 0.0) * drift_s * m * sqrt(v2);
             row->rounding2 += rounding2;
             row->rounding4 += square(rounding2);
             row->terms2 += square(a * m) * v2;
         }
     }
+    row->drift2 = square(drift);
 }
 
 void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, int n_rows,
@@ -154,6 +158,7 @@ void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, 
 
             row.rounding2 *= factor2;
             row.rounding4 *= square(factor2);
+            row.drift2 *= factor2;
             row.terms2 *= factor2;
         }
         row.norm2 = dot(sum, sum, p->dv);
@@ -161,6 +166,7 @@ void scr_oracle_rows(const struct scr_oracle_input *in, int b, int h, int row0, 
         stats->norm2 += row.norm2;
         stats->rounding2 += row.rounding2;
         stats->rounding4 += row.rounding4;
+        stats->drift2 += row.drift2;
         if (rows != NULL)
             rows[i - row0] = row;
     }

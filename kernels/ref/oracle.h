@@ -46,6 +46,13 @@ enum {
 #define SCR_ORACLE_EPS  0x1p-22
 #define SCR_ORACLE_BAND 0x1p-20
 
+/*
+ * Matrix units, which may multiply f16 and bf16, cut partial sums of q.k off where arithmetic
+ * rounds, all to one side: sums of 128 products near 1 come out of an H100 too small by up to so
+ * much.
+ */
+#define SCR_ORACLE_DRIFT 0x1p-21
+
 /* Sums over the rows of one call; the caller zeroes them before the first. */
 struct scr_oracle_stats {
     uint64_t pairs_admissible;
@@ -59,11 +66,13 @@ struct scr_oracle_stats {
      */
     double rounding2;
     double rounding4; /* sum over pairs of the square of their part of rounding2 */
+    /* Square of the error that SCR_ORACLE_DRIFT in every q.k can cause; 0 for f32. */
+    double drift2;
 };
 
 /* What is known about one row of o. */
 struct scr_oracle_row {
-    double norm2, rounding2, rounding4; /* as above */
+    double norm2, rounding2, rounding4, drift2; /* as above */
     double terms2; /* sum over keys of |P_j v_j|^2, what independent errors of P act on */
     bool maybe;    /* has a pair for SCR_BLOCK_MAYBE; without one, o is exactly 0 */
 };
