@@ -149,11 +149,20 @@ static void counts_are_held_to_densities(void **state)
         scr_skip skip;
         scr_counts n;
         bool good;
+        int unasked; /* tiles that the kernel may take untested after one that it needed */
     } cases[] = {
-        {SCR_SKIP_TILE, {.qk = 10, .pv = 4}, true},  {SCR_SKIP_TILE, {.qk = 10, .pv = 5}, true},
-        {SCR_SKIP_TILE, {.qk = 10, .pv = 3}, false}, {SCR_SKIP_TILE, {.qk = 10, .pv = 6}, false},
-        {SCR_SKIP_TILE, {.qk = 11, .pv = 4}, false}, {SCR_SKIP_TILE, {.qk = 3, .pv = 4}, false},
-        {SCR_SKIP_NONE, {.qk = 10, .pv = 10}, true}, {SCR_SKIP_NONE, {.qk = 10, .pv = 4}, false},
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 4}, true},
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 5}, true},
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 3}, false},
+        {SCR_SKIP_TILE, {.qk = 10, .pv = 6}, false},
+        {SCR_SKIP_TILE, {.qk = 11, .pv = 4}, false},
+        {SCR_SKIP_TILE, {.qk = 3, .pv = 4}, false},
+        {SCR_SKIP_NONE, {.qk = 10, .pv = 10}, true},
+        {SCR_SKIP_NONE, {.qk = 10, .pv = 4}, false},
+        {SCR_SKIP_TILE, {.qk = 30, .pv = 15}, true, 2},
+        {SCR_SKIP_TILE, {.qk = 30, .pv = 16}, false, 2},
+        {SCR_SKIP_TILE, {.qk = 14, .pv = 14}, true, 2},
+        {SCR_SKIP_TILE, {.qk = 30, .pv = 3}, false, 2},
     };
     struct scr_densities d = {.tiles_admissible = 10, .tiles_sure = 4, .tiles_maybe = 5};
 
@@ -163,6 +172,8 @@ static void counts_are_held_to_densities(void **state)
                              .config = {.skip = cases[i].skip}};
         struct scr_row row = {.status = "ok"};
 
+        d.tiles_admissible = cases[i].unasked > 0 ? 30 : 10;
+        scr_config_set(&c.config, "UNASKED", cases[i].unasked);
         assert_int_equal(scr_runner_judge_counts(&c, 3, &cases[i].n, &d, &row), cases[i].good);
         assert_string_equal(row.status, cases[i].good ? "ok" : "wrong");
         if (!cases[i].good)
