@@ -225,14 +225,11 @@ static bool apply_kv_len(const struct axis *axis, const char *text, struct scr_p
 }
 
 /* NAME=NUMBER[+NAME=NUMBER...]: parameters that the kernel's declaration names. */
-static bool apply_param(const struct axis *axis, const char *text, struct scr_point *p)
+bool scr_params_parse(const char *text, scr_param params[SCR_MAX_PARAMS], int *n_params)
 {
-    (void)axis;
-    p->n_params = 0;
-    if (strcmp(text, "auto") == 0)
-        return true;
-    while (p->n_params < SCR_MAX_PARAMS) {
-        scr_param *param = &p->params[p->n_params];
+    *n_params = 0;
+    while (*n_params < SCR_MAX_PARAMS) {
+        scr_param *param = &params[*n_params];
         size_t name = strcspn(text, "=");
         size_t number = text[name] == '=' ? strcspn(text + name + 1, "+") : 0;
         char digits[16];
@@ -245,13 +242,20 @@ static bool apply_param(const struct axis *axis, const char *text, struct scr_po
         if (!scr_parse_int(digits, -1000000, 1000000, &n))
             return false;
         param->value = (int32_t)n;
-        p->n_params++;
+        ++*n_params;
         text += name + 1 + number;
         if (*text == '\0')
             return true;
         text++;
     }
     return false;
+}
+
+static bool apply_param(const struct axis *axis, const char *text, struct scr_point *p)
+{
+    (void)axis;
+    p->n_params = 0;
+    return strcmp(text, "auto") == 0 || scr_params_parse(text, p->params, &p->n_params);
 }
 
 #define AT(field) offsetof(struct scr_point, field)

@@ -99,4 +99,7 @@ int scr_axes_for_each(const struct scr_axes *a, scr_point_fn fn, void *user);
 /* The whole number n lo <= n <= hi in decimal, and nothing else. */
 bool scr_parse_int(const char *text, long lo, long hi, long *out);
 
+/* Reads NAME=NUMBER[+NAME=NUMBER]; whether it is that. */
+bool scr_params_parse(const char *text, scr_param params[SCR_MAX_PARAMS], int *n_params);
+
 #endif

@@ -183,6 +183,18 @@ class Search(Tune):
                            env=self.env, timeout=WAIT)
         self.assertEqual(p.returncode, 3, p.stderr)
 
+    def test_start(self):
+        """Parameters that the user names are tried right after the default; unknown ones are no harm."""
+        records = self.tune("--strategy", "local", "--tries", "2", "--start", "STAGES=3+TILE_Q=16",
+                            "--start", "TILE_Q=128+TILE_K=16")
+        of_kernel = {}
+        for r in of_kind(records, "candidate"):
+            of_kernel.setdefault((r["config"]["kernel"], r["config"]["skip"]), []).append(r)
+        self.assertEqual(len(of_kernel), 4)
+        for tried in of_kernel.values():
+            params = tried[1]["config"]["params"]
+            self.assertEqual((params["TILE_Q"], params["TILE_K"]), (128, 16))
+
 
 class Faults(Tune):
     """Candidates that are wrong, crash or hang cost themselves."""

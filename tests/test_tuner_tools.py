@@ -81,6 +81,9 @@ class Usage(Case):
         for shard in ("0/4", "5/4", "1", "1/", "/4", "1/0", "x/4", "1/4/2", ""):
             self.refused(["--tune", "--shard", shard], "--shard", "K/N", "3/8")
         self.refused(["--tune", "--tries", "0"], "--tries", "1 to 1000000")
+        for start in ("", "TILE_Q", "TILE_Q=", "TILE_Q=64+", "TILE_Q=x"):
+            self.refused(["--tune", "--start", start], "--start", "TILE_Q=128+TILE_K=64")
+        self.refused(["--tune"] + ["--start", "TILE_Q=64"] * 17, "--start", "more than 16")
         self.refused(["--tune", "--jobs", "0"], "--jobs", "1 to 1024")
         self.refused(["--tune", "--inject", "mood"], "--inject")
         self.refused(["--tune", "-a", "sqe=3"], "did you mean 'seq'")

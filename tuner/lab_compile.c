@@ -11,7 +11,7 @@
 enum { MAX_COMPILED = 256 };
 
 /* More bytes of a thread's memory outside registers than this are slow for certain. */
-enum { MAX_SPILL_BYTES = 64 };
+enum { MAX_SPILL_BYTES = 512 };
 
 /* One call of scr_lab_compile. */
 struct job {

@@ -9,6 +9,9 @@
 /* A space of no more points is tried whole unless the user wants otherwise. */
 enum { SMALL_SPACE = 48 };
 
+/* Of a kernel; starts for more of them are left out. */
+enum { MAX_VARIANTS = 4, MAX_STARTS = SCR_N_TUNED_KERNELS + SCR_TUNER_STARTS * MAX_VARIANTS };
+
 struct run {
     struct scr_tune *t;
     struct scr_tune_search *s;
@@ -168,8 +171,34 @@ static void add_start(const struct scr_space *space, const scr_config *like, siz
         if (starts[j] == i)
             return;
     }
-    if (i != 0)
+    if (i != 0 && *n < MAX_STARTS)
         starts[(*n)++] = i;
+}
+
+/* Adds the parameters that the user named, for each variant that has them all. */
+static void add_given(const struct scr_tune *t, size_t shape, int kernel,
+                      const struct scr_space *space, size_t *starts, size_t *n)
+{
+    const scr_problem *p = &t->shapes.cases[shape].spec.problem;
+
+    for (int g = 0; g < t->o->n_starts; g++) {
+        const struct scr_tuner_start *given = &t->o->starts[g];
+        const char *variant = NULL;
+
+        for (size_t i = 0; i < space->n; i++) {
+            const scr_config *first = &space->candidates[i].config;
+            scr_config like = {.skip = scr_tuned_kernels[kernel].skip, .n_params = given->n_params};
+
+            if (variant != NULL && strcmp(variant, first->variant) == 0)
+                continue;
+            variant = first->variant;
+            memcpy(like.kernel, first->kernel, sizeof like.kernel);
+            memcpy(like.variant, first->variant, sizeof like.variant);
+            memcpy(like.params, given->params, sizeof like.params);
+            if (scr_config_resolve(t->info, p, &like, NULL, 0) == SCR_OK)
+                add_start(space, &like, starts, n);
+        }
+    }
 }
 
 int scr_tune_search_run(struct scr_tune *t, size_t shape, int kernel, double end_s,
@@ -177,7 +206,7 @@ int scr_tune_search_run(struct scr_tune *t, size_t shape, int kernel, double end
 {
     const struct scr_tuned_kernel *k = &scr_tuned_kernels[kernel];
     struct run r = {.t = t, .s = out, .shape = shape, .end_s = end_s, .n_at_once = 1};
-    size_t starts[SCR_N_TUNED_KERNELS];
+    size_t starts[MAX_STARTS];
     struct scr_search_options options = {
         .seed = t->o->seed, .max_tries = (size_t)t->o->tries, .starts = starts};
     const scr_config *like;
@@ -195,6 +224,7 @@ int scr_tune_search_run(struct scr_tune *t, size_t shape, int kernel, double end
         if (t->settled[shape].has[i])
             add_start(&out->space, &t->settled[shape].winners[i], starts, &options.n_starts);
     }
+    add_given(t, shape, kernel, &out->space, starts, &options.n_starts);
     scr_tune_set_end(t, end_s);
     out->strategy = options.strategy = scr_tune_strategy(t, &out->space);
     if (t->jobs > 1)

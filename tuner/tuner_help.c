@@ -25,6 +25,8 @@ void scr_tuner_help(FILE *f)
         "  --strategy NAME      exhaustive, local or random; default exhaustive where the space\n"
         "                       is small, else local\n"
         "  --tries N            candidates of a kernel at most\n"
+        "  --start PARAMS       NAME=NUMBER[+NAME=NUMBER] that may be good: local begins there, "
+        "too\n"
         "  --budget TIME        stop after 90, 90s, 5m or 1h with the best so far\n"
         "  --time-limit TIME    sampling of a candidate        --timeout TIME  of a step; 2m\n"
         "  --records FILE       default tuning.jsonl           --resume        go on with it\n"

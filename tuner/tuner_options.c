@@ -25,6 +25,7 @@ enum {
     OPT_DEVICE,
     OPT_STRATEGY,
     OPT_TRIES,
+    OPT_START,
     OPT_BUDGET,
     OPT_TIME_LIMIT,
     OPT_TIMEOUT,
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
     {"device", required_argument, NULL, OPT_DEVICE},
     {"strategy", required_argument, NULL, OPT_STRATEGY},
     {"tries", required_argument, NULL, OPT_TRIES},
+    {"start", required_argument, NULL, OPT_START},
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -92,6 +94,21 @@ static int parse_seed(const char *text, uint64_t *out, char *why, size_t why_siz
     if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *out <= INT64_MAX)
         return SCR_OK;
     return refuse(why, why_size, "--seed", text, "a number from 0 to 9223372036854775807");
+}
+
+static int add_start(struct scr_tuner_options *o, const char *text, char *why, size_t why_size)
+{
+    struct scr_tuner_start *start = &o->starts[o->n_starts];
+
+    if (o->n_starts == SCR_TUNER_STARTS) {
+        snprintf(why, why_size, "--start: more than %d", SCR_TUNER_STARTS);
+        return SCR_ERR_INVALID;
+    }
+    if (!scr_params_parse(text, start->params, &start->n_params))
+        return refuse(why, why_size, "--start", text,
+                      "NAME=NUMBER[+NAME=NUMBER], such as TILE_Q=128+TILE_K=64");
+    o->n_starts++;
+    return SCR_OK;
 }
 
 static int parse_shard(struct scr_tuner_options *o, const char *text, char *why, size_t why_size)
@@ -166,14 +183,23 @@ static int check_effect(const struct scr_tuner_options *o, unsigned given, char 
         int option;
         unsigned effect; /* bits of the modes in which it has one */
     } options[] = {
-        {"-a", OPT_AXIS, TUNE | LOOKUP},    {"--device", OPT_DEVICE, TUNE | LOOKUP},
-        {"--strategy", OPT_STRATEGY, TUNE}, {"--tries", OPT_TRIES, TUNE},
-        {"--budget", OPT_BUDGET, TUNE},     {"--time-limit", OPT_TIME_LIMIT, TUNE},
-        {"--timeout", OPT_TIMEOUT, TUNE},   {"--seed", OPT_SEED, TUNE},
-        {"--records", OPT_RECORDS, TUNE},   {"--resume", OPT_RESUME, TUNE},
-        {"--shard", OPT_SHARD, TUNE},       {"--jobs", OPT_JOBS, TUNE | AHEAD},
-        {"--inject", OPT_INJECT, TUNE},     {"--worker", OPT_WORKER, TUNE},
-        {"--arch", OPT_ARCH, AHEAD},        {"-o", OPT_OUT, MERGE | TABLE | EXPORT},
+        {"-a", OPT_AXIS, TUNE | LOOKUP},
+        {"--device", OPT_DEVICE, TUNE | LOOKUP},
+        {"--strategy", OPT_STRATEGY, TUNE},
+        {"--tries", OPT_TRIES, TUNE},
+        {"--start", OPT_START, TUNE},
+        {"--budget", OPT_BUDGET, TUNE},
+        {"--time-limit", OPT_TIME_LIMIT, TUNE},
+        {"--timeout", OPT_TIMEOUT, TUNE},
+        {"--seed", OPT_SEED, TUNE},
+        {"--records", OPT_RECORDS, TUNE},
+        {"--resume", OPT_RESUME, TUNE},
+        {"--shard", OPT_SHARD, TUNE},
+        {"--jobs", OPT_JOBS, TUNE | AHEAD},
+        {"--inject", OPT_INJECT, TUNE},
+        {"--worker", OPT_WORKER, TUNE},
+        {"--arch", OPT_ARCH, AHEAD},
+        {"-o", OPT_OUT, MERGE | TABLE | EXPORT},
     };
 
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -229,6 +255,8 @@ static int take_tuning(struct scr_tuner_options *o, int c, char *why, size_t why
             return refuse(why, why_size, "--tries", optarg, "a number from 1 to 1000000");
         o->tries = (int)n;
         return SCR_OK;
+    case OPT_START:
+        return add_start(o, optarg, why, why_size);
     case OPT_BUDGET:
         return take_time("--budget", &o->budget_s, why, why_size);
     case OPT_TIME_LIMIT:

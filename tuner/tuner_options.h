@@ -26,14 +26,24 @@ enum scr_tuner_mode {
     SCR_TUNER_VERSION,
 };
 
+enum { SCR_TUNER_STARTS = 16 };
+
+/* Parameters that a user knows to be good. */
+struct scr_tuner_start {
+    int n_params;
+    scr_param params[SCR_MAX_PARAMS];
+};
+
 /* Strings point into argv. */
 struct scr_tuner_options {
     enum scr_tuner_mode mode;
     const char *device;   /* --device: ids, backends or all; or NULL */
     struct scr_axes axes; /* -a: of the shapes to tune, or to look up */
-    int strategy;    /* enum scr_strategy; -1: exhaustive where the space is small, else local */
-    int tries;       /* --tries: candidates of a kernel at most; 0: as the strategy has it */
-    double budget_s; /* --budget: of the whole run; 0: none */
+    int strategy; /* enum scr_strategy; -1: exhaustive where the space is small, else local */
+    int tries;    /* --tries: candidates of a kernel at most; 0: as the strategy has it */
+    struct scr_tuner_start starts[SCR_TUNER_STARTS]; /* --start */
+    int n_starts;
+    double budget_s;          /* --budget: of the whole run; 0: none */
     double time_limit_s;      /* --time-limit: of sampling a candidate; 0: the default */
     double timeout_s;         /* --timeout: of a step of a candidate; 0: the default */
     uint64_t seed;            /* of data and search, <= INT64_MAX; default 1 */
