@@ -112,7 +112,7 @@ static void respects_small_limits(void **state)
     }
 }
 
-/* Inline PTX is for OpenCL devices that tell a compute capability, and not their default. */
+/* Inline PTX is for OpenCL devices that tell a compute capability, and their default. */
 static void ptx_where_it_is(void **state)
 {
     static const struct {

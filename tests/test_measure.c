@@ -159,9 +159,9 @@ static void counts_are_held_to_densities(void **state)
         {SCR_SKIP_TILE, {.qk = 3, .pv = 4}, false},
         {SCR_SKIP_NONE, {.qk = 10, .pv = 10}, true},
         {SCR_SKIP_NONE, {.qk = 10, .pv = 4}, false},
-        {SCR_SKIP_TILE, {.qk = 30, .pv = 15}, true, 2},
-        {SCR_SKIP_TILE, {.qk = 30, .pv = 16}, false, 2},
-        {SCR_SKIP_TILE, {.qk = 14, .pv = 14}, true, 2},
+        {SCR_SKIP_TILE, {.qk = 30, .pv = 9}, true, 2},
+        {SCR_SKIP_TILE, {.qk = 30, .pv = 10}, false, 2},
+        {SCR_SKIP_TILE, {.qk = 8, .pv = 8}, true, 2},
         {SCR_SKIP_TILE, {.qk = 30, .pv = 3}, false, 2},
     };
     struct scr_densities d = {.tiles_admissible = 10, .tiles_sure = 4, .tiles_maybe = 5};

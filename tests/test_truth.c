@@ -9,6 +9,7 @@
 
 #include "dataset.h"
 #include "ref/convert.h"
+#include "ref/oracle.h"
 #include "truth.h"
 
 #include <screening/screening.h>
@@ -433,6 +434,37 @@ static void ill_conditioned(void **state)
     drop(&f);
 }
 
+/* One pair with s = 1, f16 and r = 200: sums cut off by matrix units may cost 2 r DRIFT of it. */
+static void sums_cut_off(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("ends:0", 1, 1, 16);
+    const double drift = 2 * 200 * SCR_ORACLE_DRIFT;
+    struct scr_verdict v;
+    struct fixture f;
+
+    (void)state;
+    spec.problem.dk = 128;
+    spec.problem.dtype = SCR_F16;
+    make_data(&f, &spec);
+    memset(f.d->q, 0, f.d->q_bytes);
+    memset(f.d->k, 0, f.d->k_bytes);
+    ((uint16_t *)f.d->q)[0] = ((uint16_t *)f.d->k)[0] = scr_f32_to_f16(1);
+    f.d->r[0] = 200;
+    make_truth(&f, EVERYTHING);
+    run_kernel(&f, "tile-skip", SCR_SKIP_TILE, NULL);
+    v = judge(&f);
+    assert_true(v.pass && v.heads_ill == 0 && v.tol == 1e-3);
+    for (size_t i = 0; i < 32; i++)
+        ((float *)f.o)[i] *= (float)(1 + 1e-3 + 0.8 * drift);
+    v = judge(&f);
+    assert_true(v.pass && v.heads_ill == 1 && v.heads_hopeless == 0);
+    assert_true(fabs(v.tol - 1e-3 - drift) < 0.1 * drift);
+    for (size_t i = 0; i < 32; i++)
+        ((float *)f.o)[i] *= (float)(1 + 0.4 * drift);
+    assert_false(judge(&f).pass);
+    drop(&f);
+}
+
 /* Rows that have too small a part in their head for the error of the head to tell. */
 static void wrong_rows(void **state)
 {
@@ -581,6 +613,7 @@ int main(void)
         cmocka_unit_test(tolerance_follows_type),
         cmocka_unit_test(zero_reference),
         cmocka_unit_test(ill_conditioned),
+        cmocka_unit_test(sums_cut_off),
         cmocka_unit_test(wrong_rows),
         cmocka_unit_test(screened_row),
         cmocka_unit_test(memory),

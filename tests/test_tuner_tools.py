@@ -83,6 +83,7 @@ class Usage(Case):
         self.refused(["--tune", "--tries", "0"], "--tries", "1 to 1000000")
         for start in ("", "TILE_Q", "TILE_Q=", "TILE_Q=64+", "TILE_Q=x"):
             self.refused(["--tune", "--start", start], "--start", "TILE_Q=128+TILE_K=64")
+        self.refused(["--tune", "--start", "TILE_Q=64", "--strategy", "random"], "--start has no effect")
         self.refused(["--tune"] + ["--start", "TILE_Q=64"] * 17, "--start", "more than 16")
         self.refused(["--tune", "--jobs", "0"], "--jobs", "1 to 1024")
         self.refused(["--tune", "--inject", "mood"], "--inject")

@@ -209,6 +209,10 @@ static int check_effect(const struct scr_tuner_options *o, unsigned given, char 
         snprintf(why, why_size, "%s has no effect with %s", options[i].name, mode_names[o->mode]);
         return SCR_ERR_INVALID;
     }
+    if (o->n_starts > 0 && o->strategy >= 0 && o->strategy != SCR_SEARCH_LOCAL) {
+        snprintf(why, why_size, "--start has no effect with --strategy exhaustive or random");
+        return SCR_ERR_INVALID;
+    }
     return SCR_OK;
 }
 

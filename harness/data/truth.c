@@ -485,7 +485,7 @@ static void judge_head(void *user, size_t head)
     /* The tolerance is widened for those alone that need it. */
     if (v->rel_err > j->tol_base) {
         v->tol = excused;
-        v->ill = excused > 2 * j->tol_base;
+        v->ill = v->tol > j->tol_base;
     }
     if (v->pass && !(v->rel_err <= v->tol))
         fail(t, head, WHOLE_HEAD, v, "relative error %.3g is above %.3g", v->rel_err, v->tol);

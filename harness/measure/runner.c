@@ -94,11 +94,12 @@ bool scr_runner_judge_counts(const struct scr_case *c, size_t head, const scr_co
 {
     int heads = c->spec.problem.heads_q;
     bool skips = c->config.skip != SCR_SKIP_NONE;
-    /* Tiles that a kernel takes without a test follow on ones that it found to be needed. */
-    unsigned long long taken = 1 + (unsigned long long)scr_config_get(&c->config, "UNASKED", 0);
+    /* Tiles that a kernel takes untested follow on four in a row that it found to be needed. */
+    unsigned long long unasked = (unsigned long long)scr_config_get(&c->config, "UNASKED", 0);
+    unsigned long long most =
+        d->tiles_maybe + unasked * (d->tiles_maybe > 3 ? d->tiles_maybe - 3 : 0);
     unsigned long long low = skips ? d->tiles_sure : n->qk;
-    unsigned long long high =
-        skips && d->tiles_maybe * taken < n->qk ? d->tiles_maybe * taken : n->qk;
+    unsigned long long high = skips && most < n->qk ? most : n->qk;
 
     if (n->qk <= d->tiles_admissible && n->pv <= n->qk && n->pv >= low && n->pv <= high)
         return true;

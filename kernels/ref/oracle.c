@@ -91,7 +91,7 @@ static void add_keys(const struct scr_oracle_input *in, int h, int64_t position,
     double w = in->w[h];
     double eps = r * SCR_ORACLE_EPS * size;
     double band = r * SCR_ORACLE_BAND * size;
-    double drift_s = p->dtype == SCR_F32 ? 0.0 : r * SCR_ORACLE_DRIFT * size;
+    double drift_s = p->dtype == SCR_F32 ? 0.0 : r * SCR_ORACLE_DRIFT * size * p->dk / 128;
     double drift = 0; /* of the row; errors of one sign add up */
 
     for (int64_t j = range.begin; j < range.end; j++) {

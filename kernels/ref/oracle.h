@@ -49,7 +49,7 @@ enum {
 /*
  * Matrix units, which may multiply f16 and bf16, cut partial sums of q.k off where arithmetic
  * rounds, all to one side: sums of 128 products near 1 come out of an H100 too small by up to so
- * much.
+ * much, and shorter ones by their part of it. Kernels that sum in f32 are not told from those.
  */
 #define SCR_ORACLE_DRIFT 0x1p-21
 

@@ -460,13 +460,14 @@ inline bool group_any(int id, bool mine)
 {
     return host_gpu::block_barrier(id, host_gpu::WARPGROUP, mine);
 }
+/* NaN stays NaN, as on the device. */
 inline unsigned pack_positive_f16(float lo, float hi)
 {
-    return pack_f16(lo > 0.0f ? lo : 0.0f, hi > 0.0f ? hi : 0.0f);
+    return pack_f16(lo <= 0.0f ? 0.0f : lo, hi <= 0.0f ? 0.0f : hi);
 }
 inline unsigned pack_positive_bf16(float lo, float hi)
 {
-    return pack_bf16(lo > 0.0f ? lo : 0.0f, hi > 0.0f ? hi : 0.0f);
+    return pack_bf16(lo <= 0.0f ? 0.0f : lo, hi <= 0.0f ? 0.0f : hi);
 }
 template <int N> inline void give_registers()
 {
