@@ -265,7 +265,8 @@ static int add_faults(struct jobs *jobs, const struct scr_kernel_decl *d)
  * covers every value of every axis. */
 static void thin(struct jobs *jobs, size_t keep)
 {
-    static const size_t steps[] = {1, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 127, 211, 331, 503};
+    static const size_t steps[] = {1,  5,  7,   11,  13,  17,  23,   31,   41,   53,
+                                   71, 97, 127, 211, 331, 503, 1009, 2003, 4001, 8009};
     size_t step = steps[sizeof steps / sizeof steps[0] - 1];
     size_t kept = 0;
 
