@@ -5,15 +5,11 @@
  * stand-in for the driver (SCR_HOST_GPU_DRIVER). An image is the object's size in eight bytes and
  * the object.
  */
+#include "build.h"
+
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -23,20 +19,6 @@ namespace
 struct program {
     std::string source, log, image;
 };
-
-std::string setting(const char *name)
-{
-    const char *text = getenv(name);
-
-    return text != nullptr ? text : "";
-}
-
-std::string contents(const std::string &path)
-{
-    std::ifstream f(path, std::ios::binary);
-
-    return std::string(std::istreambuf_iterator<char>(f), std::istreambuf_iterator<char>());
-}
 
 } // namespace
 
@@ -78,34 +60,23 @@ EXPORT int nvrtcDestroyProgram(program **p)
 }
 EXPORT int nvrtcCompileProgram(program *p, int n, const char *const *options)
 {
-    char folder[] = "/tmp/scr-host-nvrtc-XXXXXX";
-    std::string command, base;
-    int status;
+    std::string compiler = host_gpu::setting("SCR_HOST_GPU_CXX") +
+                           " -std=gnu++17 -fno-strict-aliasing -I'" +
+                           host_gpu::setting("SCR_HOST_GPU_INCLUDE") + "'";
+    host_gpu::built built;
+    uint64_t size;
 
-    if (mkdtemp(folder) == nullptr)
-        return 1;
-    base = std::string(folder) + "/kernel";
-    std::ofstream(base + ".cc") << p->source;
-    command = setting("SCR_HOST_GPU_CXX") + " -std=gnu++17 -O1 -w -fPIC -shared -ffp-contract=off" +
-              " -fno-strict-aliasing -I'" + setting("SCR_HOST_GPU_INCLUDE") + "'";
     for (int i = 0; i < n; i++) {
         if (strncmp(options[i], "--define-macro=", 15) == 0)
-            command += std::string(" -D") + (options[i] + 15);
+            compiler += std::string(" -D") + (options[i] + 15);
     }
-    command += " -o " + base + ".so " + base + ".cc '" + setting("SCR_HOST_GPU_DRIVER") + "' > " +
-               base + ".log 2>&1";
-    status = system(command.c_str());
-    p->log = contents(base + ".log");
-    if (status == 0) {
-        std::string object = contents(base + ".so");
-        uint64_t size = object.size();
-
-        p->image = std::string((const char *)&size, sizeof size) + object;
-    }
-    for (const char *ending : {".cc", ".so", ".log"})
-        unlink((base + ending).c_str());
-    rmdir(folder);
-    return status == 0 ? 0 : 6;
+    built = host_gpu::build(compiler, "c++", p->source);
+    p->log = built.log;
+    if (built.object.empty())
+        return 6;
+    size = built.object.size();
+    p->image = std::string((const char *)&size, sizeof size) + built.object;
+    return 0;
 }
 EXPORT int nvrtcGetCUBINSize(program *p, size_t *size)
 {

@@ -6,6 +6,7 @@
  * (SCR_HOST_GPU_CLANG), which takes OpenCL C, with builtins.clh from SCR_HOST_GPU_INCLUDE before
  * their text, linked to this library (SCR_HOST_GPU_DRIVER).
  */
+#include "build.h"
 #include "machine.h"
 
 extern "C" {
@@ -22,7 +23,6 @@ extern "C" {
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
-#include <iterator>
 #include <link.h>
 #include <string>
 #include <unistd.h>
@@ -76,20 +76,6 @@ int sm()
     const char *text = getenv("SCR_HOST_GPU_SM");
 
     return text != nullptr ? atoi(text) : 90;
-}
-
-std::string setting(const char *name)
-{
-    const char *text = getenv(name);
-
-    return text != nullptr ? text : "";
-}
-
-std::string contents(const std::string &path)
-{
-    std::ifstream f(path, std::ios::binary);
-
-    return std::string(std::istreambuf_iterator<char>(f), std::istreambuf_iterator<char>());
 }
 
 cl_ulong now()
@@ -349,25 +335,16 @@ EXPORT cl_program clCreateProgramWithBinary(cl_context, cl_uint, const cl_device
 EXPORT cl_int clBuildProgram(cl_program p, cl_uint, const cl_device_id *, const char *options,
                              void(CL_CALLBACK *)(cl_program, void *), void *)
 {
-    char folder[] = "/tmp/scr-host-opencl-XXXXXX";
-    std::string command, base;
+    host_gpu::built built;
 
     if (!p->image.empty())
         return open_object(p);
-    if (mkdtemp(folder) == nullptr)
-        return CL_OUT_OF_HOST_MEMORY;
-    base = std::string(folder) + "/kernel";
-    std::ofstream(base + ".cl") << p->source;
-    command = setting("SCR_HOST_GPU_CLANG") + " -cl-no-stdinc -include opencl-c.h -include '" +
-              setting("SCR_HOST_GPU_INCLUDE") + "/builtins.clh' " + options +
-              " -O1 -w -fPIC -shared -ffp-contract=off -o " + base + ".so -x cl " + base +
-              ".cl -x none '" + setting("SCR_HOST_GPU_DRIVER") + "' > " + base + ".log 2>&1";
-    if (system(command.c_str()) == 0)
-        p->image = contents(base + ".so");
-    p->log = contents(base + ".log");
-    for (const char *ending : {".cl", ".so", ".log"})
-        unlink((base + ending).c_str());
-    rmdir(folder);
+    built = host_gpu::build(
+        host_gpu::setting("SCR_HOST_GPU_CLANG") + " -cl-no-stdinc -include opencl-c.h -include '" +
+            host_gpu::setting("SCR_HOST_GPU_INCLUDE") + "/builtins.clh' " + options,
+        "cl", p->source);
+    p->image = built.object;
+    p->log = built.log;
     return p->image.empty() ? CL_BUILD_PROGRAM_FAILURE : open_object(p);
 }
 EXPORT cl_int clGetProgramBuildInfo(cl_program p, cl_device_id, cl_program_build_info, size_t size,
