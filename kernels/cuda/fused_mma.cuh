@@ -27,7 +27,7 @@
  * @tunable PREFETCH_V = 1 : 0 1 -- load values with the keys (1) or once they are needed (0)
  * @require TILE_Q % (WARPS * 16) == 0 && TILE_Q <= WARPS * 32
  * @require TILE_Q / (WARPS * 16) * (DK / 4 + DV / 2 + TILE_K / 4) <= 152
- * @groups LONG_HEADS == 0 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q), LONG_HEADS == 0 ? HEADS_Q : 1, BATCH
+ * @groups LONG_HEADS > 0 ? ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q) : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? HEADS_Q : ceil_div(LEN_Q, TILE_Q) * SPLIT_K, LONG_HEADS > 0 ? 1 : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : HEADS_Q, BATCH
  * @group WARPS * 32
  * @local TILE_K * (2 * STAGES * (DK + 8) + 2 * (PREFETCH_V ? STAGES : 1) * (DV + 8) + 8) + 32
  */

@@ -23,7 +23,7 @@
  * @tunable UNROLL = 2 : 1 2 4 -- steps of four dims of q k^T at a time
  * @require TILE_K % THREADS_X == 0 && DV % THREADS_X == 0
  * @require TILE_Q / THREADS_Y <= 8 && TILE_Q / THREADS_Y * (TILE_K + DV) / THREADS_X <= 64
- * @groups LONG_HEADS == 0 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q), LONG_HEADS == 0 ? HEADS_Q : 1, BATCH
+ * @groups LONG_HEADS > 0 ? ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q) : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? HEADS_Q : ceil_div(LEN_Q, TILE_Q) * SPLIT_K, LONG_HEADS > 0 ? 1 : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : HEADS_Q, BATCH
  * @group THREADS_X * THREADS_Y
  * @local 4 * (TILE_Q * (DK + TILE_K + 8) + TILE_K * max(DK + 4, DV) + 16)
  */

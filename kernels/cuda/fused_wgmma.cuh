@@ -41,7 +41,7 @@
  * @tunable PREFETCH_V = 1 : 0 1 -- load values with the keys (1) or once they are needed (0)
  * @tunable Q_SHARED = 0 : 0 1 -- queries in registers (0) or in shared memory (1)
  * @tunable PIPELINE = 1 : 0 1 -- a warpgroup's products run beside its other work (1)
- * @tunable UNASKED = 8 : 0 8 16 32 -- tiles taken without a test after four in a row that needed values
+ * @tunable UNASKED = 8 : 0 8 16 32 64 128 -- tiles taken without a test after four in a row that needed values
  * @tunable VOTE_TILES = 1 : 1 2 4 -- tiles a vote, after four in a row that needed none
  * @tunable OCCUPANCY = 1 : 1 2 3 4 -- blocks a multiprocessor that registers are shared out for
  * @require PIPELINE || (UNASKED == 0 && VOTE_TILES == 1)
@@ -51,7 +51,7 @@
  * @require TILE_K * 3 / 4 + DV / 2 + (Q_SHARED ? 0 : DK / 4) + 40 <= 240
  * @require max(min(TILE_K, 128), DV) / 2 + 32 <= 512 / OCCUPANCY / (TILE_Q / 64 * KEY_GROUPS + 1)
  * @require OCCUPANCY * (max(TILE_K * 2 * (STAGES * DK + (PREFETCH_V ? STAGES : TILE_Q / 64 * KEY_GROUPS) * DV), (KEY_GROUPS - 1) * TILE_Q * DV * 4) + (Q_SHARED ? TILE_Q * DK * 2 : 0) + TILE_K * 8 + 384 + 1024) <= LOCAL_MEM + 1024
- * @groups LONG_HEADS == 0 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q), LONG_HEADS == 0 ? HEADS_Q : 1, BATCH
+ * @groups LONG_HEADS > 0 ? ceil_div(LEN_Q, TILE_Q) * (min(LONG_HEADS, HEADS_Q) * (SPLIT_K - 1) + HEADS_Q) : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? HEADS_Q : ceil_div(LEN_Q, TILE_Q) * SPLIT_K, LONG_HEADS > 0 ? 1 : HEADS_Q * max(LEN_Q, LEN_K) * (DK + DV) * DTYPE_BYTES <= 33554432 ? ceil_div(LEN_Q, TILE_Q) * SPLIT_K : HEADS_Q, BATCH
  * @group (TILE_Q / 64 * KEY_GROUPS + 1) * 128
  * @local max(TILE_K * 2 * (STAGES * DK + (PREFETCH_V ? STAGES : TILE_Q / 64 * KEY_GROUPS) * DV), (KEY_GROUPS - 1) * TILE_Q * DV * 4) + (Q_SHARED ? TILE_Q * DK * 2 : 0) + TILE_K * 8 + 384
  * @tensor_map k: TILE_K
@@ -393,9 +393,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, OCCUPANCY)
     };
     /* Beside it the scores of the tile at hand, which are there when it returns. */
     auto start_both = [&](position where) {
+        unsigned keys = k_tile(memory, at.stage);
+        unsigned values = values_at(where);
+
+        if (DK != DV) { /* else ptxas sees by itself that they are the warp's */
+            keys = warp_uniform(keys);
+            values = warp_uniform(values);
+        }
         product_fence();
-        start_keys(g.s, at);
-        start_values(g, values_at(where));
+        start_scores(g, g.s, q_at, keys);
+        product_commit();
+        start_values(g, values);
         product_commit();
     };
     auto note = [&](unsigned need) {

@@ -18,6 +18,19 @@ struct __align__(128) tensor_map
     unsigned long long opaque[16];
 };
 
+/*
+ * x, which is the same for the whole warp, in a register that the warp has but once. ptxas does not
+ * see it where branches depend on data, and descriptors of matrices then cost four instructions
+ * each.
+ */
+__device__ __forceinline__ unsigned warp_uniform(unsigned x)
+{
+    unsigned y;
+
+    asm volatile("redux.sync.or.b32 %0, %1, 0xffffffff;" : "=r"(y) : "r"(x));
+    return y;
+}
+
 /* --- barriers: 8 bytes of shared memory --- */
 
 __device__ __forceinline__ void barrier_init(unsigned barrier, unsigned arrivals)

@@ -54,12 +54,23 @@ struct assignment {
     int max_parts; /* ... which are split into so many at most */
 };
 
+/*
+ * Heads in their own order take turns, all with their longest rows first, where their keys and
+ * values are few enough to stay in the level 2 cache together: were it head after head, the longest
+ * rows of the last one would begin late, and in the end few blocks would run. The grid is (heads,
+ * rows and parts) then, else (rows and parts, heads), as @groups of the kernels has it.
+ */
+#define TURN_BYTES (32 << 20)
+
 /* For whole warps. */
 __device__ __forceinline__ assignment assign(const scr_shape &shape, const float *w)
 {
     const int blocks = (shape.len_q + TILE_Q - 1) / TILE_Q; /* of rows */
-    int x = blockIdx.x;
-    int nth = blockIdx.y;
+    const bool turns = LONG_HEADS == 0 && (long long)shape.heads_q * max(shape.len_q, shape.len_k) *
+                                                  ((DK + DV) * (int)sizeof(storage)) <=
+                                              TURN_BYTES;
+    int x = turns ? blockIdx.y : blockIdx.x;
+    int nth = turns ? blockIdx.x : blockIdx.y;
     int max_parts = SPLIT_K;
 
     if (LONG_HEADS > 0) {

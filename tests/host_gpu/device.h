@@ -379,6 +379,13 @@ inline unsigned shared_address(const void *p)
     return (unsigned)__cvta_generic_to_shared(p);
 }
 
+inline unsigned warp_uniform(unsigned x)
+{
+    if (__shfl_sync(~0u, x, 0) != x)
+        host_gpu::fail("lanes of a warp do not agree");
+    return x;
+}
+
 /* As the driver's stand-in fills it in (driver.cc). */
 struct __align__(128) tensor_map
 {
