@@ -140,11 +140,13 @@ void scr_resources_add(scr_resources *r, int32_t registers, int32_t spill_bytes,
 
     r->registers = registers > r->registers ? registers : r->registers;
     r->spill_bytes = spill_bytes > r->spill_bytes ? spill_bytes : r->spill_bytes;
-    r->group_size = group > r->group_size ? group : r->group_size;
     r->local_bytes = local_bytes > r->local_bytes ? local_bytes : r->local_bytes;
-    /* The least: a group of that size must fit every step. */
-    if (max_group > 0 && (r->max_group == 0 || max_group < r->max_group))
+    if (max_group > 0 && r->max_group > 0
+            ? (int64_t)group * r->max_group > (int64_t)r->group_size * max_group
+            : max_group > 0 || (r->max_group == 0 && group > r->group_size)) {
+        r->group_size = group;
         r->max_group = max_group;
+    }
 }
 
 void scr_programs_destroy(scr_device *dev)

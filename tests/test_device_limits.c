@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "device_limits.h"
+#include "program.h"
 #include "scr_features.h"
 
 #include <screening/screening.h>
@@ -270,6 +271,36 @@ static void all_that_is_offered_fits(void **state)
     }
 }
 
+/* What a plan reports of steps with groups of these sizes, compiled for at most so many. */
+static scr_resources resources_of(int n, const int sizes[][2])
+{
+    scr_resources r = {0};
+
+    for (int i = 0; i < n; i++) {
+        struct scr_launch l = {.group = {(size_t)sizes[i][0], 1, 1}};
+
+        scr_resources_add(&r, 32, 0, &l, sizes[i][1], 0);
+    }
+    return r;
+}
+
+/* A step compiled for small groups does not make the large groups of another one too large. */
+static void steps_are_held_against_their_own_limits(void **state)
+{
+    scr_resources r = resources_of(2, (const int[][2]){{384, 1024}, {128, 128}});
+
+    (void)state;
+    assert_true(r.group_size <= r.max_group);
+    r = resources_of(2, (const int[][2]){{128, 128}, {384, 1024}});
+    assert_true(r.group_size <= r.max_group);
+    r = resources_of(3, (const int[][2]){{128, 128}, {384, 256}, {64, 1024}});
+    assert_int_equal(r.group_size, 384);
+    assert_int_equal(r.max_group, 256);
+    r = resources_of(2, (const int[][2]){{64, 0}, {384, 0}});
+    assert_int_equal(r.group_size, 384);
+    assert_int_equal(r.max_group, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +310,7 @@ int main(void)
         cmocka_unit_test(contexts_have_limits),
         cmocka_unit_test(every_problem_has_a_default),
         cmocka_unit_test(all_that_is_offered_fits),
+        cmocka_unit_test(steps_are_held_against_their_own_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,12 +160,15 @@ typedef struct scr_pointers {
  */
 SCR_API int scr_plan_enqueue(scr_plan *plan, const scr_pointers *args, void *queue);
 
-/** What a compiled kernel takes of the device; over its steps, the largest. */
+/**
+ * What a compiled kernel takes of the device; over its steps, the largest. The sizes of work-groups
+ * are those of the step that comes nearest to what it could have.
+ */
 typedef struct scr_resources {
     int32_t registers;   /**< a thread; 0: unknown */
     int32_t spill_bytes; /**< a thread, of private memory outside registers; 0: none or unknown */
     int32_t group_size;  /**< work-items of a work-group as launched */
-    int32_t max_group;   /**< that the kernel could have, the least over its steps; 0: unknown */
+    int32_t max_group;   /**< that this step could have as compiled; 0: unknown */
     size_t local_bytes;  /**< a work-group, of local (shared) memory */
 } scr_resources;
 
