@@ -477,6 +477,40 @@ static void slow_one_4(struct run *r)
     scale(&r->rows[7], 1.04, 1.04);
 }
 
+/* A run of 20 rows of which `n` are that many times slower in NEW. */
+static int status_of_slower(size_t n, double median, double min, const char *flags_base,
+                            const char *flags_now)
+{
+    struct run *base = run_of(20), *now = run_of(20);
+    int status;
+
+    for (size_t i = 0; i < n; i++) {
+        scale(&now->rows[i], median, min);
+        strcpy(base->rows[i].flags, flags_base);
+        strcpy(now->rows[i].flags, flags_now);
+    }
+    status = status_of(base, now);
+    free(base);
+    free(now);
+    return status;
+}
+
+/* Other programs may slow down a visit, or a run; a kernel that is slower is so at all times. */
+static void what_others_slow_down_is_no_regression(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_slower(1, 1.9, 1.9, "", ""), SCR_EXIT_SLOWER);
+    assert_int_equal(status_of_slower(1, 1.9, 1.9, "busy", "not-cold,busy"), SCR_EXIT_SLOWER);
+    assert_int_equal(status_of_slower(1, 1.9, 1.9, "unsteady", "unsteady"), SCR_EXIT_SLOWER);
+    assert_int_equal(status_of_slower(1, 1.9, 1.0, "", "unsteady"), 0);
+    assert_int_equal(status_of_slower(1, 1.9, 1.9, "", "busy"), 0);
+    assert_int_equal(status_of_slower(1, 1.9, 1.9, "busy", ""), 0);
+    /* Together as well, but not so much slower. */
+    assert_int_equal(status_of_slower(20, 1.9, 1.9, "", ""), SCR_EXIT_SLOWER);
+    assert_int_equal(status_of_slower(20, 1.9, 1.9, "", "busy"), 0);
+    assert_int_equal(status_of_slower(20, 30, 30, "", "busy"), SCR_EXIT_SLOWER);
+}
+
 /* Shares of 300 comparisons of 40 rows, in percent. */
 static void slow_rows_are_found(void **state)
 {
@@ -807,6 +841,7 @@ int main(void)
         cmocka_unit_test(what_says_nothing_is_not_compared),
         cmocka_unit_test(states_decide_the_exit_status),
         cmocka_unit_test(a_program_is_not_slower_than_itself),
+        cmocka_unit_test(what_others_slow_down_is_no_regression),
         cmocka_unit_test(slow_rows_are_found),
         cmocka_unit_test(long_rows_are_judged_finer),
         cmocka_unit_test(scatter_falls_with_duration),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "affinity.h"
+#include "calm.h"
 #include "child.h"
 #include "machine.h"
 #include "timer.h"
@@ -393,6 +394,55 @@ static void test_described_by_other(void **state)
     scr_machine_clear(&m);
 }
 
+static void note_beat(void *user, const char *step)
+{
+    assert_string_equal(step, "wait");
+    ++*(int *)user;
+}
+
+/* Others that want every processor are seen, and not waited for without end. */
+static void test_calm(void **state)
+{
+    enum { OTHERS = 3 };
+    struct scr_calm calm, large;
+    pid_t others[OTHERS];
+    int seen, beats = 0;
+    double start;
+
+    (void)state;
+    for (int i = 0; i < OTHERS; i++) {
+        others[i] = fork();
+        assert_int_not_equal(others[i], -1);
+        if (others[i] == 0) {
+            alarm(60); /* where this test fails */
+            for (;;) {
+            }
+        }
+    }
+    start = scr_clock_s();
+    do {
+        seen = scr_calm_others();
+    } while (seen < OTHERS && scr_clock_s() - start < 10);
+    scr_calm_start(&calm, OTHERS);
+    scr_calm_start(&large, 1000000);
+    start = scr_clock_s();
+    if (seen >= OTHERS) {
+        assert_false(scr_calm_wait(&calm, note_beat, &beats));
+        assert_true(scr_calm_is(&large) && scr_calm_wait(&large, note_beat, &beats));
+        assert_true(calm.waited_s > 1 && large.waited_s == 0);
+        assert_true(beats > 0);
+        /* What may be waited is used up. */
+        assert_false(scr_calm_wait(&calm, note_beat, &beats));
+        assert_true(calm.waited_s < 1 + 0.1 * (scr_clock_s() - calm.start_s) + 0.5);
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        assert_int_equal(kill(others[i], SIGKILL), 0);
+        assert_int_equal(waitpid(others[i], NULL, 0), others[i]);
+    }
+    if (seen < OTHERS)
+        skip(); /* the system does not tell */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_place_unknown),
         cmocka_unit_test(test_bind),
         cmocka_unit_test(test_import_refuses),
+        cmocka_unit_test(test_calm),
         cmocka_unit_test(test_child),
         cmocka_unit_test(test_discovery),
         cmocka_unit_test(test_discovery_falls_back),

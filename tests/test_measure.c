@@ -397,6 +397,46 @@ static void rows_have_their_baselines(void **state)
     close_lab(&lab);
 }
 
+/* The row of the first case with these faults. */
+static struct scr_row row_with(struct lab *lab, unsigned faults)
+{
+    struct scr_engine_options options = {
+        .timed = true, .warm = true, .faults = {.kinds = faults, .at = -1}};
+    struct scr_engine *e;
+    struct scr_row row;
+    bool little;
+
+    assert_int_equal(scr_engine_create(&lab->list, &lab->devices, &lab->machine, &options, &e),
+                     SCR_OK);
+    scr_engine_run(e, 0, 0.05, &row, &little);
+    scr_engine_destroy(&e);
+    assert_string_equal(row.status, "ok");
+    return row;
+}
+
+/* What slows down one visit is seen by the other, and leaves the fastest sample alone. */
+static void a_disturbed_visit_is_flagged(void **state)
+{
+    struct scr_row steady, slowed, busy;
+    bool seen = false;
+    struct lab lab;
+
+    (void)state;
+    open_lab(&lab, "seq=256 head_dim=32 heads=1 window=inf workload=iid kernel=masked-dense");
+    /* Again where other work on the machine does the same in truth. */
+    for (int i = 0; i < 50 && !seen; i++) {
+        steady = row_with(&lab, 0);
+        slowed = row_with(&lab, SCR_INJECT_VISIT);
+        seen = !scr_row_has_flag(&steady, "unsteady") && scr_row_has_flag(&slowed, "unsteady") &&
+               slowed.t_min_ns < 1.5 * steady.t_min_ns && slowed.t_q3_ns > 1.5 * slowed.t_min_ns;
+    }
+    assert_true(seen);
+    busy = row_with(&lab, SCR_INJECT_BUSY);
+    assert_true(scr_row_has_flag(&busy, "busy"));
+    assert_true(busy.n_samples >= SCR_MIN_SAMPLES);
+    close_lab(&lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +448,7 @@ int main(void)
         cmocka_unit_test(guard_bands_tell),
         cmocka_unit_test(clocks_are_chosen),
         cmocka_unit_test(rows_have_their_baselines),
+        cmocka_unit_test(a_disturbed_visit_is_flagged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,21 @@ class Survival(unittest.TestCase):
             self.assertLess(abs(quotient - 1), 0.25)
         in_tries(4, hardly_moves)
 
+    def test_a_slow_visit_is_no_regression(self):
+        """Half speed during the first of a row's visits: it is flagged, and not taken for slower."""
+        only = ["-a", "kernel=masked-dense", "-a", "seq=256", "--time-limit", "0.1s"]
+
+        def found_out():
+            self.out += "-steady"
+            self.sweep(*only, status=0)
+            steady = self.out
+            self.out += "-visit"
+            rows = self.sweep(*only, "--inject", "visit", status=0)
+            self.assertIn("unsteady", rows[0]["flags"].split(","))
+            p = run("--compare", steady, self.out)
+            self.assertEqual(p.returncode, 0, p.stdout)
+        in_tries(4, found_out)
+
     def test_resume_refuses_what_is_no_run(self):
         p = run("--resume", self.out)
         self.assertEqual(p.returncode, 2)

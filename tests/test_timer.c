@@ -200,6 +200,66 @@ static void equal_variants_show_no_difference(void **state)
     assert_in_range(outside, 1, TRIALS / 8);
 }
 
+/* A clock that takes twice as long during the first of two visits. */
+static void what_slows_one_visit_shows(void **state)
+{
+    struct clock c = {.mean = {2000, 2000}, .noise = 0.001, .slow_s = 0.0005};
+    struct scr_contest contest;
+    struct scr_time_stats stats;
+
+    (void)state;
+    assert_int_equal(scr_contest_open(2, &contest), SCR_OK);
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 0.1, &contest), SCR_OK);
+    assert_false(scr_contest_is_unsteady(&contest, 0));
+    c.mean[0] = c.mean[1] = 1000;
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 0.1, &contest), SCR_OK);
+    assert_int_equal(contest.n_visits, 2);
+    assert_int_equal(contest.begin[0], 0);
+    /* When it was as long as the first, the samples did not agree. */
+    assert_true(contest.rounds > 2 * contest.begin[1]);
+    assert_true(scr_contest_is_unsteady(&contest, 0) && scr_contest_is_unsteady(&contest, 1));
+    assert_int_equal(scr_contest_describe(&contest, 0, &stats), SCR_OK);
+    assert_true(stats.min < 1010 && stats.median < 1010);
+    scr_contest_clear(&contest);
+}
+
+/* Two visits that agree are as good as one, and take no more. */
+static void visits_that_agree_settle(void **state)
+{
+    struct clock c = {.mean = {1000}, .noise = 0.001, .slow_s = 0.0005};
+    struct scr_contest contest;
+    size_t first;
+
+    (void)state;
+    assert_int_equal(scr_contest_open(1, &contest), SCR_OK);
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 10, &contest), SCR_OK);
+    assert_string_equal(contest.stop, "interval");
+    first = contest.rounds;
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 10, &contest), SCR_OK);
+    assert_string_equal(contest.stop, "interval");
+    assert_in_range(contest.rounds, 2 * first, 200);
+    assert_false(scr_contest_is_unsteady(&contest, 0));
+    for (size_t i = contest.n_visits; i < SCR_MAX_VISITS; i++)
+        assert_int_equal(scr_contest_visit(read_clock, &c, 2, 10, &contest), SCR_OK);
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 10, &contest), SCR_ERR_INVALID);
+    scr_contest_clear(&contest);
+}
+
+/* Six samples of a slow kernel are six in two visits as well. */
+static void slow_samples_are_shared_out(void **state)
+{
+    struct clock c = {.mean = {1000}, .noise = 0.001, .slow_s = 0.002};
+    struct scr_contest contest;
+
+    (void)state;
+    assert_int_equal(scr_contest_open(1, &contest), SCR_OK);
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 0.004, &contest), SCR_OK);
+    assert_in_range(contest.rounds, 1, SCR_MIN_SAMPLES / 2);
+    assert_int_equal(scr_contest_visit(read_clock, &c, 2, 0.004, &contest), SCR_OK);
+    assert_in_range(contest.rounds, 2, SCR_MIN_SAMPLES);
+    scr_contest_clear(&contest);
+}
+
 static void few_samples_give_no_interval(void **state)
 {
     double ns[2 * SCR_MAX_SAMPLES];
@@ -228,6 +288,9 @@ int main(void)
         cmocka_unit_test(slow_contestant_sits_out),
         cmocka_unit_test(drift_leaves_the_ratio),
         cmocka_unit_test(equal_variants_show_no_difference),
+        cmocka_unit_test(what_slows_one_visit_shows),
+        cmocka_unit_test(visits_that_agree_settle),
+        cmocka_unit_test(slow_samples_are_shared_out),
         cmocka_unit_test(few_samples_give_no_interval),
     };
 

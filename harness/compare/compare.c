@@ -15,6 +15,7 @@
 /* The constants of struct scr_shift's comment. */
 enum { MIN_GROUP = 5 };
 #define FEW_SAMPLES_SE  0.05
+#define BUSY            2.0 /* times slower that others make a row */
 #define MIN_SCATTER     0.03
 #define MIN_DRIFT       0.01
 #define SIDE_CHANCE     0.01
@@ -26,6 +27,7 @@ struct item {
     struct scr_compared *pair;
     double x, x_min;
     double se;        /* within */
+    double busy;      /* what others may have done to one of the runs */
     double disturbed; /* the medians above the fastest samples, of both runs */
     double centre;    /* median x of its group */
     double wider;     /* what makes up for a median that follows the item itself */
@@ -142,6 +144,7 @@ static struct item item_of(struct scr_compared *p)
         .pair = p,
         .x = log(b->t_median_ns / a->t_median_ns),
         .x_min = min > 0 ? log(min) : NAN,
+        .busy = scr_row_has_flag(a, "busy") != scr_row_has_flag(b, "busy") ? log(BUSY) : 0,
         .disturbed = disturbed,
         .log_ns = (log(a->t_median_ns) + log(b->t_median_ns)) / 2,
         .se = hypot(hypot(error_of_median(a), error_of_median(b)), disturbed / 2),
@@ -246,7 +249,7 @@ static double drift_of(double scatter)
 
 static double error_of(const struct item *item)
 {
-    return hypot(item->se, hypot(item->scatter, drift_of(item->scatter)));
+    return hypot(hypot(item->se, item->busy), hypot(item->scatter, drift_of(item->scatter)));
 }
 
 /*
@@ -258,19 +261,20 @@ static void judge_group(const struct analysis *a, struct scr_compared_group *g)
     size_t n;
     double x_min = group_median(a, g->like, g->whole_device, MIN_TIME, &n);
     double x = group_median(a, g->like, g->whole_device, TIME, &n);
-    double se = 0, scatter = 0;
+    double se = 0, scatter = 0, busy = 0;
 
     for (size_t i = 0; i < a->n; i++) {
         const struct item *item = &a->items[i];
 
         if (!same_group(item->pair->rows.now, g->like, g->whole_device))
             continue;
+        busy += item->busy / (double)n;
         se += log(hypot(item->se, item->scatter)) / (double)n;
         scatter += log(item->scatter) / (double)n;
     }
     se = ERROR_OF_MEDIAN * exp(se) / sqrt((double)n);
-    g->change = judge(x, x_min, hypot(se, drift_of(exp(scatter))), a->quantile, a->c->max_regress,
-                      &g->shift);
+    se = hypot(se, hypot(busy, drift_of(exp(scatter))));
+    g->change = judge(x, x_min, se, a->quantile, a->c->max_regress, &g->shift);
 }
 
 /* How many times slower a row of the middle of a class must be. */
@@ -285,7 +289,7 @@ static double found_in(const struct analysis *a, const struct scr_compared_devic
 
         if (same_group(item->pair->rows.now, d->now, true) &&
             scr_scatter_class_of(&d->scatter, item->log_ns) == class)
-            a->scratch[n++] = item->se;
+            a->scratch[n++] = hypot(item->se, item->busy);
     }
     typical.se = scr_median(a->scratch, n);
     error = error_of(&typical);
@@ -373,8 +377,10 @@ static int analyse(struct scr_comparison *c)
         c->groups == NULL)
         goto out;
     for (size_t i = 0; i < c->n_pairs; i++) {
-        if (c->pairs[i].change == SCR_CHANGE_NONE)
-            a.items[a.n++] = item_of(&c->pairs[i]);
+        if (c->pairs[i].change != SCR_CHANGE_NONE)
+            continue;
+        a.items[a.n] = item_of(&c->pairs[i]);
+        c->n_busy += a.items[a.n++].busy > 0;
     }
     c->n_timed = a.n;
     find_devices(&a);

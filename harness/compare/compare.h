@@ -60,6 +60,10 @@ enum scr_change {
  *
  * Rows together are judged by their medians; their scatter is the geometric mean.
  *
+ * A row that other programs disturbed all the while (`busy`) in one of the runs only may be twice
+ * as slow in its fastest sample as well. A fourth part, log 2, is added to its interval, and to
+ * that of rows together the mean of it: alone such rows are no regression.
+ *
  * lo and hi are made wide enough to hold for all lines of the comparison at once: each side misses
  * with a chance of 1 % in all (Bonferroni). A regression must be slower by this interval, slower
  * than the limit by its own 95 % interval, and all this by its fastest sample as well, for a
@@ -106,6 +110,7 @@ struct scr_comparison {
     size_t n_groups;
     struct scr_compared_device *devices;
     size_t n_devices;
+    size_t n_busy;           /* rows of those that were disturbed in one of the runs only */
     size_t n_wrong_only_now; /* rows that BASE lacks and that are wrong */
     bool unfinished;         /* NEW's header says that it did not do all it was asked for */
 };

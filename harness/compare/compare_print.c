@@ -387,6 +387,21 @@ static void print_agreement(const struct printer *p)
     say(p, text);
 }
 
+/* Rows whose times say little, because other programs worked during one of the runs. */
+static void print_busy(const struct printer *p)
+{
+    size_t n = p->c->n_busy;
+    char text[LABEL];
+
+    if (n == 0)
+        return;
+    snprintf(text, sizeof text,
+             "%zu row%s busy in one of the runs only: other programs used the processors all the "
+             "while, and %s no regression alone",
+             n, n == 1 ? " was" : "s were", n == 1 ? "it is" : "they are");
+    say(p, text);
+}
+
 static void print_common(const struct printer *p)
 {
     char text[LABEL];
@@ -570,6 +585,7 @@ int scr_compare_print(const struct scr_compare_options *o, const struct scr_rows
         print_common(&p);
     print_devices(&p);
     print_agreement(&p);
+    print_busy(&p);
     print_ends(&p);
     print_table(&p);
     print_changed(&p);

@@ -21,6 +21,9 @@ static const double MAX_COPIES_SHARE = 0.25;
 /* A peer that compiles its kernels first may be long silent. */
 static const double PEER_TIMEOUT_S = 300;
 
+/* Of a row: what slows down one of them is seen by the other. */
+enum { VISITS = 2 };
+
 /* Assumed of a GPU whose driver tells the size of some other cache: the largest there is. */
 static const size_t GPU_CACHE_BYTES = (size_t)128 << 20;
 
@@ -37,6 +40,7 @@ int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devi
     e->devices = devices;
     e->machine = machine;
     e->options = *options;
+    scr_calm_start(&e->calm, machine->threads);
     for (int i = 0; i < SCR_MAX_DEVICES; i++)
         e->floor_ns[i] = e->floor_wall_ns[i] = NAN;
     return SCR_OK;
@@ -215,6 +219,8 @@ static void time_case(struct scr_engine *e, const struct scr_runner *r, const st
     struct scr_rivals rivals;
     struct scr_contest contest = {0};
 
+    sampler.visits = VISITS;
+    sampler.calm = c->device->is_cpu ? &e->calm : NULL;
     scr_rivals_find(&e->baselines, e->list, r, c, &sampler, limit_s, &rivals);
     rivals.plans[0] = checked->plan;
     for (size_t i = 1; i < rivals.n; i++)

@@ -4,6 +4,7 @@
 #define SCR_HARNESS_ENGINE_STATE_H
 
 #include "baseline.h"
+#include "calm.h"
 #include "engine.h"
 #include "nvml.h"
 
@@ -15,6 +16,7 @@ struct scr_engine {
     double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
     struct scr_nvml *nvml[SCR_MAX_DEVICES];
     bool nvml_tried[SCR_MAX_DEVICES];
+    struct scr_calm calm;
 
     /* The group and device that ran last. */
     bool has_group;

@@ -23,6 +23,8 @@ static const struct {
     {"missing", SCR_INJECT_MISSING},
     {"short", SCR_INJECT_SHORT},
     {"drift", SCR_INJECT_DRIFT},
+    {"visit", SCR_INJECT_VISIT},
+    {"busy", SCR_INJECT_BUSY},
     {"wrong-skip", SCR_INJECT_WRONG_SKIP},
     {"wrong", SCR_INJECT_WRONG},
     {"overrun", SCR_INJECT_OVERRUN},

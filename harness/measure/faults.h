@@ -17,6 +17,8 @@ enum scr_inject {
     SCR_INJECT_MISSING = 32,         /* events tell no time */
     SCR_INJECT_SHORT = 64,           /* events tell a tenth of the time */
     SCR_INJECT_DRIFT = 128,          /* the device slows down while sampled */
+    SCR_INJECT_VISIT = 65536,        /* it is slow during the first visit */
+    SCR_INJECT_BUSY = 131072,        /* others use the processors all the while */
     SCR_INJECT_WRONG_SKIP = 256,     /* kernels skip tiles of small weights */
     SCR_INJECT_WRONG = 512,          /* the last row of the output is wrong */
     SCR_INJECT_OVERRUN = 1024,       /* a byte behind the output is written to */

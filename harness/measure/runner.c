@@ -397,37 +397,81 @@ static int take_or_give_up(void *user, size_t who, double *ns)
     return scr_sampler_hopeless(user) ? GIVEN_UP : scr_sampler_take(user, who, ns);
 }
 
-/* Rounds until the contest ends, or its only plan is given up. */
-static int run_contest(struct scr_sampler *s, size_t n, double limit_s, struct scr_contest *contest)
-{
-    int status =
-        scr_contest_run(n == 1 ? take_or_give_up : scr_sampler_take, s, n, limit_s, contest);
+/* What scr_runner_time was given, and what came of the check between visits. */
+struct sampling {
+    const struct scr_runner *r;
+    struct scr_sampler *s;
+    size_t n;
+    double limit_s;
+    uint64_t hash;
+    struct scr_row *row;
+    bool checked, repeats;
+};
 
+static int run_visit(const struct sampling *x, struct scr_contest *contest)
+{
+    size_t planned = x->s->visits > 0 ? x->s->visits : 1;
+    int status = scr_sampler_visit(x->s, contest->n_visits == 0);
+
+    if (status == SCR_OK)
+        status = scr_contest_visit(x->n == 1 ? take_or_give_up : scr_sampler_take, x->s, planned,
+                                   x->limit_s, contest);
     if (status != GIVEN_UP)
         return status;
     contest->stop = "slow";
     return SCR_OK;
 }
 
+/* Whether there is to be another: as planned, or because others disturbed the last one. */
+static bool visit_again(struct scr_sampler *s, const struct scr_contest *contest)
+{
+    return contest->n_visits < s->visits ||
+           (contest->n_visits < SCR_MAX_VISITS && scr_sampler_was_disturbed(s));
+}
+
+/*
+ * Visits as long as there are to be more. Whether the bits repeat is checked after the first, which
+ * moves the next one away from it; where they do not, or the plan was given up, that is all.
+ */
+static int run_visits(struct sampling *x, struct scr_contest *contest)
+{
+    int status = scr_contest_open(x->n, contest);
+
+    while (status == SCR_OK) {
+        status = run_visit(x, contest);
+        if (status != SCR_OK || strcmp(contest->stop, "slow") == 0)
+            break;
+        if (!x->checked)
+            x->repeats = scr_runner_repeats(x->r, x->s->plans[0], x->s->copies, x->hash, x->row);
+        x->checked = true;
+        if (!x->repeats || !visit_again(x->s, contest))
+            break;
+    }
+    return status;
+}
+
 bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan *const *plans,
                      size_t n, double limit_s, uint64_t hash, struct scr_contest *contest,
                      struct scr_row *row)
 {
+    struct sampling x = {r, s, n, limit_s, hash, row, false, true};
     struct scr_time_stats stats;
     int status;
 
     *contest = (struct scr_contest){0};
     status = scr_sampler_start(s, plans, n, limit_s);
     if (status == SCR_OK)
-        status = run_contest(s, n, limit_s, contest);
-    if (status == SCR_OK && s->n_bad > 0 && !s->wall) {
+        status = run_visits(&x, contest);
+    if (status == SCR_OK && x.repeats && s->n_bad > 0 && !s->wall) {
         /* Events that fail now and then are not to be trusted at all. */
         s->wall = true;
         s->flag = "events-missing";
         s->n_good = 0;
         scr_contest_clear(contest);
-        status = run_contest(s, n, limit_s, contest);
+        status = run_visits(&x, contest);
     }
+    if (!x.repeats)
+        return false;
     if (status == SCR_OK)
         status = scr_contest_describe(contest, 0, &stats);
     if (status == SCR_OK && stats.n == 0)
@@ -440,8 +484,7 @@ bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan
     snprintf(row->cache, sizeof row->cache, "%s", s->cold ? "cold" : "warm");
     row->cache_copies = (double)s->copies;
     scr_sampler_report(s, row);
-    if (strcmp(contest->stop, "slow") == 0 || scr_runner_repeats(r, plans[0], s->copies, hash, row))
-        return true;
-    scr_row_forget_times(row);
-    return false;
+    if (scr_contest_is_unsteady(contest, 0))
+        scr_row_flag(row, "unsteady");
+    return true;
 }

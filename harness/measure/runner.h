@@ -59,8 +59,8 @@ void scr_runner_fail(const struct scr_runner *r, int status, struct scr_row *row
 
 /*
  * Samples a plan, beside others on the same data, and fills in its times. Others are plans[1..n-1].
- * Afterwards plan 0 must repeat its bits on up to eight copies of the data. Where the sampler gave
- * it up, alone, the row's stop is "slow", and that is left out.
+ * After the first visit plan 0 must repeat its bits on up to eight copies of the data. Where the
+ * sampler gave it up, alone, the row's stop is "slow", and that is left out.
  *
  * s        set up as sampler.h says but for its plans
  * contest  receives the samples; clear it in any case

@@ -31,11 +31,13 @@ static bool has_fault(const struct scr_sampler *s, enum scr_inject fault)
     return scr_faults_has(&s->faults, fault, s->at);
 }
 
-/* The device slows down to half its speed within a second. */
+/* The device is at half its speed for a visit, or slows down to that within a second. */
 static double drifted(const struct scr_sampler *s, double ns)
 {
     double age = scr_clock_s() - s->start_s;
 
+    if (s->slowed)
+        ns *= 2;
     return has_fault(s, SCR_INJECT_DRIFT) ? ns * (1 + fmin(age, 1)) : ns;
 }
 
@@ -189,6 +191,37 @@ int scr_sampler_take(void *user, size_t who, double *ns)
     return status;
 }
 
+/* Whether others leave the processors alone, at once or after a while. */
+static bool is_calm(struct scr_sampler *s, bool wait)
+{
+    bool calm;
+
+    if (s->calm == NULL)
+        return true;
+    calm = !has_fault(s, SCR_INJECT_BUSY) &&
+           (wait ? scr_calm_wait(s->calm, s->beat, s->user) : scr_calm_is(s->calm));
+    s->n_looks++;
+    s->n_calm += calm;
+    return calm;
+}
+
+int scr_sampler_visit(struct scr_sampler *s, bool first)
+{
+    double ns;
+    int status = SCR_OK;
+
+    s->slowed = first && has_fault(s, SCR_INJECT_VISIT);
+    is_calm(s, true);
+    for (size_t who = 0; who < s->n_plans && status == SCR_OK && !first; who++)
+        status = run_wall(s, who, 1, &ns);
+    return status;
+}
+
+bool scr_sampler_was_disturbed(struct scr_sampler *s)
+{
+    return !is_calm(s, false) && is_calm(s, true);
+}
+
 bool scr_sampler_hopeless(const struct scr_sampler *s)
 {
     return s->give_up_ns > 0 && s->n_good >= SCR_MIN_SAMPLES && s->least_ns > s->give_up_ns;
@@ -204,6 +237,8 @@ void scr_sampler_report(struct scr_sampler *s, struct scr_row *row)
         scr_row_flag(row, s->flag);
     if (s->n_throttled > 0)
         scr_row_flag(row, "throttled");
+    if (s->n_looks > 0 && s->n_calm == 0)
+        scr_row_flag(row, "busy");
     if (s->n_clock > 0) {
         row->n_throttled = (double)s->n_throttled;
         row->clock_mhz = scr_median(s->clock_mhz, s->n_clock);

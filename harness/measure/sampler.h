@@ -7,6 +7,7 @@
 #define SCR_HARNESS_SAMPLER_H
 
 #include "bench.h"
+#include "calm.h"
 #include "faults.h"
 #include "nvml.h"
 #include "row.h"
@@ -32,6 +33,8 @@ struct scr_sampler {
     size_t at;         /* the case, for faults */
     bool no_check;     /* wall is set already: the clock of what this is compared with */
     double give_up_ns; /* plan 0 alone is given up when six samples and all are above; 0 never */
+    size_t visits;     /* that samples are spread over; 0: one */
+    struct scr_calm *calm; /* of a device that is the processors, or NULL */
 
     scr_beat_fn beat; /* told now and then while plans run, or NULL */
     void *user;
@@ -48,6 +51,9 @@ struct scr_sampler {
     double start_s, last_clock_s, last_beat_s;
     size_t n_samples, n_unseen; /* of plan 0: all, since the device's clock was looked at */
     size_t n_throttled;
+    size_t n_looks; /* around visits: whether others use the processors */
+    size_t n_calm;  /* of those: they did not */
+    bool slowed;    /* by SCR_INJECT_VISIT */
     size_t n_clock;
     double clock_mhz[SCR_MAX_CLOCK_SAMPLES], temperature_c[SCR_MAX_CLOCK_SAMPLES],
         power_w[SCR_MAX_CLOCK_SAMPLES];
@@ -63,6 +69,16 @@ struct scr_sampler {
  * Returns SCR_OK or what a run returned.
  */
 int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, double limit_s);
+
+/*
+ * Before each visit of a contest: waits until others leave the processors alone, and runs each plan
+ * once, unless it is the first and the plans are warm. SCR_OK or what a run returned.
+ */
+int scr_sampler_visit(struct scr_sampler *s, bool first);
+
+/* After the last of the planned visits: whether it is worth another, as others used the processors
+ * meanwhile and do so no more. */
+bool scr_sampler_was_disturbed(struct scr_sampler *s);
 
 /* A sample of plan `who`; of the type scr_contest_fn, user is the sampler. */
 int scr_sampler_take(void *user, size_t who, double *ns);

@@ -16,6 +16,9 @@ static const double LEAST_S = 0.05;
 
 enum { FEW_PAIRS = 20 };
 
+/* Medians of two visits that are further apart. */
+static const double UNSTEADY = 1.2;
+
 double scr_clock_s(void)
 {
     struct timespec t;
@@ -141,12 +144,12 @@ static bool within(const struct scr_time_stats *s, double part)
 }
 
 /* The samples of a contestant without the rounds it sat out, into out; their number. */
-static size_t gather(const struct scr_contest *c, size_t who, double *out)
+static size_t gather(const struct scr_contest *c, size_t who, size_t begin, size_t end, double *out)
 {
     const double *ns = c->ns + who * SCR_MAX_SAMPLES;
     size_t n = 0;
 
-    for (size_t i = 0; i < c->rounds; i++) {
+    for (size_t i = begin; i < end; i++) {
         if (!isnan(ns[i]))
             out[n++] = ns[i];
     }
@@ -159,69 +162,115 @@ static bool settled(const struct scr_contest *c, double *scratch)
     for (size_t who = 0; who < c->n; who++) {
         struct scr_time_stats stats;
 
-        scr_time_describe(scratch, gather(c, who, scratch), &stats);
+        scr_time_describe(scratch, gather(c, who, 0, c->rounds, scratch), &stats);
         if (!within(&stats, who == 0 ? 0.01 : 0.02))
             return false;
     }
     return true;
 }
 
-int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
-                    struct scr_contest *out)
+int scr_contest_open(size_t n, struct scr_contest *out)
 {
-    double *spent = calloc(n, sizeof *spent);
-    double *scratch = malloc(SCR_MAX_SAMPLES * sizeof *scratch);
-    double start = scr_clock_s();
-    double limit = limit_s * (double)n;
-    double least_s = fmin(LEAST_S, 0.5 * limit);
-    size_t next_look = LEAST_ROUNDS;
-    int status = SCR_OK;
-
     *out = (struct scr_contest){.n = n, .stop = "count"};
     out->ns = malloc(n * SCR_MAX_SAMPLES * sizeof *out->ns);
-    if (spent == NULL || scratch == NULL || out->ns == NULL)
-        status = SCR_ERR_NO_MEMORY;
-    while (status == SCR_OK && out->rounds < SCR_MAX_SAMPLES) {
-        size_t round = out->rounds;
-        double elapsed;
+    out->spent = calloc(n, sizeof *out->spent);
+    return out->ns != NULL && out->spent != NULL ? SCR_OK : SCR_ERR_NO_MEMORY;
+}
 
-        for (size_t i = 0; i < n && status == SCR_OK; i++) {
-            size_t who = (i + round) % n; /* nobody always follows the same one */
-            double *ns = &out->ns[who * SCR_MAX_SAMPLES + round];
-            double before = scr_clock_s();
+/* A sample of each contestant. */
+static int run_round(scr_contest_fn fn, void *user, struct scr_contest *c)
+{
+    size_t round = c->rounds;
+    int status = SCR_OK;
 
-            *ns = NAN;
-            if (round >= SCR_MIN_SAMPLES && spent[who] > 2 * spent[0])
-                continue;
-            status = fn(user, who, ns);
-            spent[who] += scr_clock_s() - before;
-        }
+    for (size_t i = 0; i < c->n && status == SCR_OK; i++) {
+        size_t who = (i + round) % c->n; /* nobody always follows the same one */
+        double *ns = &c->ns[who * SCR_MAX_SAMPLES + round];
+        double before = scr_clock_s();
+
+        *ns = NAN;
+        if (round >= SCR_MIN_SAMPLES && c->spent[who] > 2 * c->spent[0])
+            continue;
+        status = fn(user, who, ns);
+        c->spent[who] += scr_clock_s() - before;
+    }
+    c->rounds += status == SCR_OK;
+    return status;
+}
+
+int scr_contest_visit(scr_contest_fn fn, void *user, size_t planned, double limit_s,
+                      struct scr_contest *c)
+{
+    double *scratch = malloc(SCR_MAX_SAMPLES * sizeof *scratch);
+    size_t visits = c->n_visits + 1, begin = c->rounds;
+    double part = (double)visits / (double)planned;
+    double limit = part * limit_s * (double)c->n;
+    double least_s = fmin(part * LEAST_S, 0.5 * limit);
+    size_t most = part < 1 ? (size_t)(part * SCR_MAX_SAMPLES) : SCR_MAX_SAMPLES;
+    size_t least = begin + (SCR_MIN_SAMPLES + planned - 1) / planned;
+    size_t next_look = visits > 1 ? begin + begin / (visits - 1) : 0;
+    double start = scr_clock_s(), before = c->sampled_s;
+    int status = SCR_OK;
+
+    if (visits > SCR_MAX_VISITS || scratch == NULL)
+        status = visits > SCR_MAX_VISITS ? SCR_ERR_INVALID : SCR_ERR_NO_MEMORY;
+    else
+        c->begin[c->n_visits++] = begin;
+    c->stop = "count";
+    next_look = next_look > LEAST_ROUNDS ? next_look : LEAST_ROUNDS;
+    while (status == SCR_OK && c->rounds < most) {
+        status = run_round(fn, user, c);
+        c->sampled_s = before + (scr_clock_s() - start);
         if (status != SCR_OK)
             break;
-        out->rounds++;
-        elapsed = scr_clock_s() - start;
-        if ((elapsed > limit && out->rounds >= SCR_MIN_SAMPLES) || elapsed > 4 * limit) {
-            out->stop = "time";
+        if ((c->sampled_s > limit && c->rounds >= least) || c->sampled_s > 4 * limit) {
+            c->stop = "time";
             break;
         }
-        if (out->rounds >= next_look && elapsed >= least_s) {
-            if (settled(out, scratch)) {
-                out->stop = "interval";
+        if (c->rounds >= next_look && c->sampled_s >= least_s) {
+            if (settled(c, scratch)) {
+                c->stop = "interval";
                 break;
             }
             /* Looking at every sample would stop too often on a lucky streak. */
-            next_look = out->rounds + 1 + out->rounds / 8;
+            next_look = c->rounds + 1 + c->rounds / 8;
         }
     }
-    free(spent);
     free(scratch);
     return status;
+}
+
+int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
+                    struct scr_contest *out)
+{
+    int status = scr_contest_open(n, out);
+
+    return status == SCR_OK ? scr_contest_visit(fn, user, 1, limit_s, out) : status;
 }
 
 void scr_contest_clear(struct scr_contest *c)
 {
     free(c->ns);
+    free(c->spent);
     *c = (struct scr_contest){0};
+}
+
+bool scr_contest_is_unsteady(const struct scr_contest *c, size_t who)
+{
+    struct scr_time_stats fast = {0}, slow = {0};
+
+    for (size_t i = 0; i < c->n_visits; i++) {
+        size_t end = i + 1 < c->n_visits ? c->begin[i + 1] : c->rounds;
+        double samples[SCR_MAX_SAMPLES];
+        struct scr_time_stats t;
+
+        scr_time_describe(samples, gather(c, who, c->begin[i], end, samples), &t);
+        if (t.n > 0 && (fast.n == 0 || t.median < fast.median))
+            fast = t;
+        if (t.n > 0 && (slow.n == 0 || t.median > slow.median))
+            slow = t;
+    }
+    return fast.n > 0 && slow.median > UNSTEADY * fast.median && slow.q1 > fast.q3;
 }
 
 int scr_contest_describe(const struct scr_contest *c, size_t who, struct scr_time_stats *out)
@@ -230,7 +279,7 @@ int scr_contest_describe(const struct scr_contest *c, size_t who, struct scr_tim
 
     if (samples == NULL)
         return SCR_ERR_NO_MEMORY;
-    scr_time_describe(samples, gather(c, who, samples), out);
+    scr_time_describe(samples, gather(c, who, 0, c->rounds, samples), out);
     free(samples);
     return SCR_OK;
 }

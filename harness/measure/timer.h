@@ -34,7 +34,7 @@ double scr_median(double *x, size_t n);
 /* One sample in nanoseconds; SCR_OK or SCR_ERR_*. */
 typedef int (*scr_sample_fn)(void *user, double *ns);
 
-enum { SCR_MAX_SAMPLES = 2000 };
+enum { SCR_MAX_SAMPLES = 2000, SCR_MAX_VISITS = 4 };
 
 struct scr_time_result {
     struct scr_time_stats stats;
@@ -58,6 +58,11 @@ struct scr_contest {
     size_t rounds;    /* taken */
     double *ns;       /* [contestant * SCR_MAX_SAMPLES + round]; NaN: sat out; owned */
     const char *stop; /* as in scr_time_result */
+
+    size_t n_visits;              /* stretches of rounds, with other work or a pause between them */
+    size_t begin[SCR_MAX_VISITS]; /* first round of each */
+    double sampled_s;             /* in all visits */
+    double *spent;                /* seconds, by contestant; owned */
 };
 
 /* One sample of a contestant; SCR_OK or SCR_ERR_*. */
@@ -71,6 +76,26 @@ typedef int (*scr_contest_fn)(void *user, size_t who, double *ns);
  */
 int scr_contest_run(scr_contest_fn fn, void *user, size_t n, double limit_s,
                     struct scr_contest *out);
+
+/* A contest without rounds. SCR_OK or SCR_ERR_NO_MEMORY; clear it in any case. */
+int scr_contest_open(size_t n, struct scr_contest *out);
+
+/*
+ * One of several visits, so that what slows the device down for a moment does not get all samples.
+ * It adds to the rounds that are there until the rule of scr_time_sample holds for all of them; of
+ * the times and numbers in that rule each of `planned` visits has its equal part, and so has any
+ * that comes in addition. Before a narrow interval ends it, it has as many rounds as earlier ones
+ * had on average.
+ * Returns as scr_contest_run; SCR_ERR_INVALID for more visits than SCR_MAX_VISITS.
+ */
+int scr_contest_visit(scr_contest_fn fn, void *user, size_t planned, double limit_s,
+                      struct scr_contest *c);
+
+/*
+ * Whether the visits disagree on a contestant: the medians of two of them are 1.2 times apart, and
+ * the quartiles of these do not overlap.
+ */
+bool scr_contest_is_unsteady(const struct scr_contest *c, size_t who);
 void scr_contest_clear(struct scr_contest *c);
 
 /* Statistics of one contestant. SCR_OK or SCR_ERR_NO_MEMORY. */

@@ -441,6 +441,8 @@ static const struct {
     {"throttled", "with the clock held down"},
     {"not-cold", "with caches that could not be made cold"},
     {"near-floor", "shorter than three empty kernels"},
+    {"unsteady", "slower at one moment than at another"},
+    {"busy", "with other programs on the processors"},
     {"events-off", "whose device events and wall time disagree"},
     {NULL, "with an interval wider than +-5 % or fewer than 6 samples"},
     {"apart", "compared with a baseline that was not timed beside them"},
