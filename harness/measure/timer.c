@@ -17,7 +17,7 @@ static const double LEAST_S = 0.05;
 enum { FEW_PAIRS = 20 };
 
 /* Medians of two visits that are further apart. */
-static const double UNSTEADY = 1.2;
+static const double UNSTEADY = 1.3;
 
 double scr_clock_s(void)
 {

@@ -92,7 +92,7 @@ int scr_contest_visit(scr_contest_fn fn, void *user, size_t planned, double limi
                       struct scr_contest *c);
 
 /*
- * Whether the visits disagree on a contestant: the medians of two of them are 1.2 times apart, and
+ * Whether the visits disagree on a contestant: the medians of two of them are 1.3 times apart, and
  * the quartiles of these do not overlap.
  */
 bool scr_contest_is_unsteady(const struct scr_contest *c, size_t who);
