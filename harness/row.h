@@ -63,7 +63,7 @@ struct scr_row {
      * over-ideal over-roofline  above 100 %: what was assumed of the device or baseline is off
      * apart         a comparison was not interleaved
      * unsteady      the samples of one visit are slower than those of another by more than scatter
-     * busy          other programs used the processors around every visit
+     * busy          around every visit others used the processors, or these were slow
      */
     char flags[120];
     double t_median_ns, t_ci_lo_ns, t_ci_hi_ns, t_min_ns, t_q1_ns, t_q3_ns, n_samples;

@@ -396,8 +396,8 @@ static void print_busy(const struct printer *p)
     if (n == 0)
         return;
     snprintf(text, sizeof text,
-             "%zu row%s busy in one of the runs only: other programs used the processors all the "
-             "while, and %s no regression alone",
+             "%zu row%s busy in one of the runs only: the processors were slow or used by others "
+             "all the while, and %s no regression alone",
              n, n == 1 ? " was" : "s were", n == 1 ? "it is" : "they are");
     say(p, text);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether other programs use the processors, and waiting until they do not. A device that is the
- * processors is slow as long as others have one of them, which no sample shows.
+ * Whether this process has the processors to itself, and waiting until it has. A device that is the
+ * processors is slow as long as others use one of them, or, on a virtual machine, the core that it
+ * shares with a neighbour; no sample shows that, nor does the system's accounting show the latter.
  */
 #ifndef SCR_HARNESS_CALM_H
 #define SCR_HARNESS_CALM_H
@@ -13,6 +14,7 @@ typedef void (*scr_calm_beat_fn)(void *user, const char *step);
 
 struct scr_calm {
     int threads;     /* of the machine */
+    double best;     /* the highest scr_calm_rate so far; 0 none */
     double start_s;  /* since when what is waited counts */
     double waited_s; /* in all */
 };
@@ -26,8 +28,17 @@ void scr_calm_start(struct scr_calm *c, int threads);
  */
 int scr_calm_others(void);
 
-/* Whether the others are so few that they do not count: a tenth of the processors. */
-bool scr_calm_is(const struct scr_calm *c);
+/*
+ * Floating-point work that the processors of the calling thread do together within 3 ms, a thread
+ * bound to each; a number to be held against others of this process. 0 where it cannot be had.
+ */
+double scr_calm_rate(void);
+
+/*
+ * Whether others want no more than a tenth of the processors, and these are not slower than 1.35
+ * times what they were at best.
+ */
+bool scr_calm_is(struct scr_calm *c);
 
 /*
  * Waits until it is calm, but in all no longer than 1 s and a tenth of the time since the start, so

@@ -51,7 +51,7 @@ struct scr_sampler {
     double start_s, last_clock_s, last_beat_s;
     size_t n_samples, n_unseen; /* of plan 0: all, since the device's clock was looked at */
     size_t n_throttled;
-    size_t n_looks; /* around visits: whether others use the processors */
+    size_t n_looks; /* around visits: whether others use the processors or slow them */
     size_t n_calm;  /* of those: they did not */
     bool slowed;    /* by SCR_INJECT_VISIT */
     size_t n_clock;

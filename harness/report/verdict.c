@@ -442,7 +442,7 @@ static const struct {
     {"not-cold", "with caches that could not be made cold"},
     {"near-floor", "shorter than three empty kernels"},
     {"unsteady", "slower at one moment than at another"},
-    {"busy", "with other programs on the processors"},
+    {"busy", "with the processors slow or used by others"},
     {"events-off", "whose device events and wall time disagree"},
     {NULL, "with an interval wider than +-5 % or fewer than 6 samples"},
     {"apart", "compared with a baseline that was not timed beside them"},
