@@ -443,6 +443,7 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
         .program = a->list->program,
         .extra = a->list->extra,
         .limits = a->list->limits,
+        .no_peers = a->list->no_peers,
     };
     int status = SCR_OK;
 
@@ -595,13 +596,14 @@ void scr_case_list_sort(struct scr_case_list *l)
         bool repeated = false;
 
         for (size_t j = kept; j > 0 && !repeated; j--) {
-            const struct scr_case *other = &l->cases[j - 1];
+            struct scr_case *other = &l->cases[j - 1];
 
             if (other->group != l->cases[i].group ||
                 other->device_order != l->cases[i].device_order ||
                 rank(other) != rank(&l->cases[i]))
                 break;
             repeated = compare_config(other, &l->cases[i]) == 0;
+            other->no_peers &= !repeated || l->cases[i].no_peers;
         }
         if (repeated) {
             free(l->cases[i].data_words);

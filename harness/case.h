@@ -29,6 +29,7 @@ struct scr_case {
     int tile_q, tile_k;           /* 0: the kernel has none */
     char choice[SCR_CHOICE_TEXT]; /* where the parameters come from: "given", or of choice.h */
     char *data_words;             /* what decides the data, as command-line words; owned */
+    bool no_peers;                /* of the list when it was added; peers need one case without */
     size_t group;                 /* equal for cases with equal data */
     size_t order;                 /* as enumerated */
 };
@@ -38,6 +39,7 @@ struct scr_case_list {
     size_t n, n_groups;
     /* Whose tables tile=auto looks up; NULL: none. Read while cases are added. */
     const scr_context *tables;
+    bool no_peers; /* of the cases that are added next */
     /* Given to the cases; set both before the first is added, and do not move the list. */
     const char *program;
     const char *limits;  /* --limit of that command, or NULL */
@@ -64,7 +66,8 @@ int scr_case_list_add(struct scr_case_list *l, const struct scr_axes *axes,
 
 /*
  * Groups by data, then by device; within those masked-dense, dense, tile-skip with skip none, tile,
- * slice, so that every baseline comes before the rows that need it. Drops repetitions.
+ * slice, so that every baseline comes before the rows that need it. Drops repetitions; what is left
+ * of them has no_peers where all had it.
  */
 void scr_case_list_sort(struct scr_case_list *l);
 void scr_case_list_clear(struct scr_case_list *l);

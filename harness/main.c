@@ -4,6 +4,7 @@
 #include "devices.h"
 #include "enumerate.h"
 #include "eval.h"
+#include "help.h"
 #include "machine.h"
 #include "options.h"
 #include "peak_run.h"
@@ -217,7 +218,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "harness: %s\n", why);
         result = SCR_EXIT_USAGE;
     } else if (o.mode == SCR_MODE_HELP) {
-        scr_options_help(stdout);
+        (o.help_axes ? scr_help_axes : scr_help)(stdout);
     } else if (o.mode == SCR_MODE_VERSION) {
         printf("harness %s (%s)\n", scr_version_text(), SCR_COMMIT);
     } else if (o.worker != NULL) {

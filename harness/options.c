@@ -82,76 +82,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-void scr_options_help(FILE *f)
-{
-    fputs(
-        "usage: harness [MODE] [OPTION...]\n"
-        "Checks and times screening attention on every device of this machine.\n"
-        "\n"
-        "Modes\n"
-        "  --sweep             check and time configurations, write results and plots (default)\n"
-        "  --check             check against float64 only\n"
-        "  --eval IN OUT       run on q, k, v, r, w of IN.safetensors, write o to OUT.safetensors\n"
-        "  --resume DIR        go on with a stopped sweep; --budget, --time-limit, --timeout anew\n"
-        "  --compare BASE NEW  two results folders, row by row; exit 4 if NEW is slower\n"
-        "  --peak              measure what the devices can do: FLOP/s by type, bytes/s\n"
-        "  --plot DIR          draw the plots of a results folder again\n"
-        "  --list-devices      show the devices and why a backend has none\n"
-        "  --help, --version\n"
-        "\n"
-        "Options\n"
-        "  --device SEL[,..]   ids (cuda:0), backends (opencl), all; default: the best and the "
-        "CPU\n"
-        "  --limit LIST        devices appear with less: "
-        "local=16K,group=64,fp16=0,subgroups=0,sm=0\n"
-        "  --preset NAME       quick (about two minutes, default), full, or check\n"
-        "  --cases FILE        instead of a preset: products of axes, a line of AXIS=LIST words "
-        "each\n"
-        "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable\n"
-        "  --dry-run           list the configurations and stop\n"
-        "  --strict            of --check: a configuration that is left out is a failure\n"
-        "  --random N          of --check: N problems drawn by the seed; -a limits what is drawn\n"
-        "  --jobs N            of --check: so many worker processes side by side; default 1\n"
-        "  --seed N            of the data; default 1\n"
-        "  --out DIR           results folder, new or empty; default results/<UTC>-<host>\n"
-        "  --format LIST       a sweep prints table (default), csv, md, json; --compare table, md\n"
-        "  --budget TIME       start no row after 90, 90s, 5m or 1h; --resume goes on\n"
-        "  --cache STATE       cold (default: runs take turns among copies of the data) or warm\n"
-        "  --time-limit TIME   sampling of a kernel and of each it is compared with; 0.3s, full "
-        "2s\n"
-        "  --timeout TIME      give up a row that makes no step for so long; default 2m\n"
-        "  --peer COMMAND      run this program on the same problems, too; repeatable\n"
-        "  --peer-kernel NAME  of the peers' kernels only this one\n"
-        "  --max-regress P     of --compare: how much slower is too slow; default 5%\n"
-        "  --benchmark_...     report by Google Benchmark: --benchmark_filter=REGEX,\n"
-        "                      --benchmark_format=json and its other options\n"
-        "\n"
-        "Axes (LIST: 1,2,3 or 512:16384:*2 or 64:256:+64)\n"
-        "  seq kv              queries and keys, tokens          batch heads kv_heads\n"
-        "  head_dim dk dv      16, 32, 64, 128                   dtype   f32, f16, bf16\n"
-        "  kernel              dense, masked-dense, tile-skip    skip    none, tile, slice\n"
-        "  tile                64x64, all, default, auto (table) variant a name, auto\n"
-        "  workload            iid, planted:0.1x64 (pair density x run length), shuffled:0.1x64,\n"
-        "                      skewed:0.1x64 (the same in other places), window, ends,\n"
-        "                      trace:FILE.safetensors (its own seq, window and r, unless -a says)\n"
-        "  window              a number of tokens, inf, init (2 to 256 over the heads), auto\n"
-        "  r                   sharpness > 0, auto               causal  0, 1\n"
-        "  norm                0, 1 (TanhNorm)                   out     f32, same (as dtype)\n"
-        "  q_pos0              position of query 0, auto         kv_len  none, full, ragged, N\n"
-        "  trace_head          all (the layer), each, or a query head of the trace, from 0\n"
-        "  param               NAME=NUMBER[+NAME=NUMBER] of the kernel's other parameters\n"
-        "\n"
-        "Examples\n"
-        "  harness --sweep --device cuda:0 -a dtype=f16,bf16 -a seq=1024:65536:*2\n"
-        "  harness --sweep -a workload=planted:0.05x64 -a tile=all --budget 5m\n"
-        "  harness --check --device all\n"
-        "  harness --eval layer.safetensors o.safetensors -a causal=1\n"
-        "\n"
-        "Exit status: 0 fine, 1 wrong result, 2 usage, 3 device missing, 4 slower (--compare),\n"
-        "5 rows failed, none ran, or --compare lacks rows as NEW did not end, 130 interrupted.\n",
-        f);
-}
-
 bool scr_parse_duration(const char *text, double *seconds)
 {
     char *end;
@@ -381,6 +311,15 @@ static int take_limits(struct scr_options *o, const char *list, char *why, size_
     return SCR_ERR_INVALID;
 }
 
+static int bad_preset(const char *name, char *why, size_t why_size)
+{
+    char names[100];
+
+    scr_preset_names(names, sizeof names);
+    snprintf(why, why_size, "--preset: '%s' is not one of %s", name, names);
+    return SCR_ERR_INVALID;
+}
+
 static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size_t why_size)
 {
     switch (c) {
@@ -428,8 +367,7 @@ static int take(struct scr_options *o, int c, bool *mode_chosen, char *why, size
         o->preset = optarg;
         if (scr_preset_find(optarg) != NULL)
             return SCR_OK;
-        snprintf(why, why_size, "--preset: '%s' is not one of quick, full, check", optarg);
-        return SCR_ERR_INVALID;
+        return bad_preset(optarg, why, why_size);
     case OPT_SEED:
         return parse_seed(optarg, &o->seed, why, why_size);
     case OPT_OUT:
@@ -548,8 +486,10 @@ static int parse_words(int argc, char **argv, struct scr_options *o, char *why, 
             rest[n_rest] = argv[optind];
         n_rest++;
     }
-    if (o->mode == SCR_MODE_HELP || o->mode == SCR_MODE_VERSION)
+    if (o->mode == SCR_MODE_HELP || o->mode == SCR_MODE_VERSION) {
+        o->help_axes = n_rest > 0 && strcmp(rest[0], "axes") == 0;
         return SCR_OK;
+    }
     if (o->mode == SCR_MODE_EVAL) {
         if (n_rest < 1) {
             snprintf(why, why_size, "--eval: expected two files, IN.safetensors OUT.safetensors");

@@ -35,6 +35,7 @@ enum scr_format {
 /* Strings point into argv. */
 struct scr_options {
     enum scr_mode mode;
+    bool help_axes; /* --help axes */
     bool dry_run;
     bool strict;        /* of --check: what did not run, or proves little, is a failure */
     int n_random;       /* --random: problems of --check; 0: those of a preset or of files */
@@ -79,7 +80,5 @@ bool scr_parse_duration(const char *text, double *seconds);
 
 /* "5%" or "0.05" as a part, >= 0. */
 bool scr_parse_part(const char *text, double *part);
-
-void scr_options_help(FILE *f);
 
 #endif

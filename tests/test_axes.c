@@ -8,6 +8,9 @@
 
 #include "axes.h"
 #include "case.h"
+#include "decl.h"
+#include "devices_fixture.h"
+#include "enumerate.h"
 #include "options.h"
 
 #include <screening/error.h>
@@ -333,6 +336,113 @@ static void a_trace_keeps_its_own(void **state)
     scr_axes_clear(&over);
 }
 
+/* The cases of a preset on a made-up device; axes: words of -a. False: no kernel is built for it.
+ */
+static bool cases_of_preset(const char *preset, int device, const char *axes,
+                            struct scr_case_list *l, int *status, char *why, size_t why_size)
+{
+    struct scr_devices devices = {.n = 1, .info = {&made_up[device]}};
+    struct scr_options o = {.preset = preset, .mode = SCR_MODE_SWEEP, .seed = 1};
+    double limit_s;
+    bool there = false;
+
+    for (size_t i = 0; i < scr_kernel_decl_count && !there; i++)
+        there = strcmp(scr_kernel_decls[i].backend, made_up[device].backend) == 0;
+    *l = (struct scr_case_list){0};
+    assert_int_equal(scr_axes_set_line(&o.axes, axes, why, why_size), SCR_OK);
+    if (there)
+        *status = scr_enumerate(&o, &devices, l, &limit_s, why, why_size);
+    scr_axes_clear(&o.axes);
+    return there;
+}
+
+/* Of a sorted list. */
+static size_t data_sets_with_peers(const struct scr_case_list *l)
+{
+    size_t n = 0;
+    bool seen = false;
+
+    for (size_t i = 0; i < l->n; i++) {
+        seen &= i > 0 && l->cases[i].group == l->cases[i - 1].group;
+        n += !seen && !l->cases[i].no_peers;
+        seen |= !l->cases[i].no_peers;
+    }
+    return n;
+}
+
+static bool has_case(const struct scr_case_list *l, int len, int dk, int dv, const char *kernel)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const scr_problem *p = &l->cases[i].spec.problem;
+
+        if (p->len_q == len && p->dk == dk && p->dv == dv &&
+            strcmp(l->cases[i].config.kernel, kernel) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is published of a device: the shapes that it must have, in no more rows than are told. */
+static void full_presets(void **state)
+{
+    static const struct {
+        int device, longest, longest_dense;
+        size_t rows, data_sets, with_peers;
+    } classes[] = {{REF, 16384, 8192, 180, 70, 12}, {CUDA, 131072, 16384, 210, 80, 20}};
+    char why[300] = "";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        struct scr_case_list l;
+        int status = SCR_OK;
+
+        if (!cases_of_preset("full", classes[i].device, "", &l, &status, why, sizeof why))
+            continue;
+        assert_int_equal(status, SCR_OK);
+        assert_in_range(l.n, classes[i].rows / 2, classes[i].rows);
+        assert_in_range(l.n_groups, classes[i].data_sets / 2, classes[i].data_sets);
+        assert_in_range(data_sets_with_peers(&l), 10, classes[i].with_peers);
+        assert_true(has_case(&l, 512, 64, 64, "tile-skip"));
+        assert_true(has_case(&l, classes[i].longest, 64, 64, "masked-dense"));
+        assert_true(has_case(&l, classes[i].longest_dense, 64, 64, "dense"));
+        assert_false(has_case(&l, 2 * classes[i].longest_dense, 64, 64, "dense"));
+        assert_true(has_case(&l, classes[i].device == REF ? 4096 : 8192, 16, 64, "tile-skip"));
+        assert_true(has_case(&l, classes[i].device == REF ? 4096 : 8192, 128, 128, "tile-skip"));
+        for (size_t j = 0; j < l.n; j++)
+            assert_true(l.cases[j].refused == SCR_OK || l.cases[j].tile_q == 16);
+        scr_case_list_clear(&l);
+    }
+}
+
+/* The user names the traces; then there is the layer with all kernels, and each head of it. */
+static void presets_of_traces(void **state)
+{
+    static const char *const wrong[] = {"", "workload=iid", "workload=trace:f,iid"};
+    const char *folder = getenv("SCR_TEST_DATA");
+    char why[300], line[600];
+    struct scr_case_list l;
+    int status = SCR_OK;
+
+    (void)state;
+    assert_non_null(folder);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (!cases_of_preset("traces", REF, wrong[i], &l, &status, why, sizeof why))
+            skip();
+        assert_int_equal(status, SCR_ERR_INVALID);
+        assert_non_null(strstr(why, "--preset traces: "));
+        assert_non_null(strstr(why, "-a workload=trace:"));
+        scr_case_list_clear(&l);
+    }
+    snprintf(line, sizeof line, "workload=trace:%s/psi16_k16v64.safetensors", folder);
+    cases_of_preset("traces", REF, line, &l, &status, why, sizeof why);
+    assert_int_equal(status, SCR_OK);
+    /* dense, masked-dense and three ways to skip of the layer; those three of each of its heads */
+    assert_int_equal(l.n, 5 + 4 * 3);
+    assert_int_equal(l.n_groups, 5);
+    assert_int_equal(data_sets_with_peers(&l), 1);
+    scr_case_list_clear(&l);
+}
+
 /* Parses a command line; returns the status. */
 static int parse(const char *line, char *why, size_t why_size)
 {
@@ -416,6 +526,8 @@ int main(void)
         cmocka_unit_test(a_trace_keeps_its_own),
         cmocka_unit_test(options_without_effect_are_refused),
         cmocka_unit_test(durations),
+        cmocka_unit_test(full_presets),
+        cmocka_unit_test(presets_of_traces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

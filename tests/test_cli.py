@@ -48,7 +48,9 @@ class Usage(unittest.TestCase):
         self.refused(["--out"], "--out", "missing")
         self.refused(["--sweep=1"], "no value")
         self.refused(["--sweep", "--check"], "only one")
-        self.refused(["--preset", "huge"], "--preset", "quick")
+        self.refused(["--preset", "huge"], "--preset", "quick, full, traces, check")
+        for other in ([], ["-a", "workload=iid"]):
+            self.refused(["--preset", "traces", "--device", "ref", *other], "--preset traces", "-a workload=trace:")
         self.refused(["--seed", "-1"], "--seed")
         self.refused(["--budget", "soon"], "--budget", "5m")
         self.refused(["--format", "xml"], "--format", "table")
@@ -91,11 +93,13 @@ class Usage(unittest.TestCase):
         self.refused(["--device", "ref,ref:7"], "ref:7", status=3)
 
     def test_help_fits_a_screen(self):
-        p = run("--help")
-        self.assertEqual(p.returncode, 0)
-        lines = p.stdout.splitlines()
-        self.assertLessEqual(len(lines), 60)
-        self.assertLessEqual(max(map(len, lines)), 100)
+        for topic in ([], ["axes"]):
+            p = run("--help", *topic)
+            self.assertEqual(p.returncode, 0)
+            lines = p.stdout.splitlines()
+            self.assertLessEqual(len(lines), 50 if topic == [] else 40)
+            self.assertLessEqual(max(map(len, lines)), 100)
+            self.assertIn("Examples", lines)
 
     def test_version_and_devices(self):
         self.assertRegex(run("--version").stdout, r"^harness \d+\.\d+\.\d+ ")
@@ -127,6 +131,17 @@ class Files(unittest.TestCase):
         count = int(p.stdout.splitlines()[-1].split()[0])
         self.assertEqual(count, len(p.stdout.splitlines()) - 1)
         self.assertEqual(os.listdir(self.dir), [])
+
+    def test_presets_list_what_they_run(self):
+        counts = {}
+        for name, *axes in (("quick",), ("full",), ("traces", "-a", "workload=trace:" + TRACE)):
+            p = run("--sweep", "--preset", name, "--dry-run", "--device", "ref", *axes)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            lines = p.stdout.splitlines()
+            counts[name] = int(lines[-1].split()[0])
+            self.assertEqual(len(set(lines[:-1])), counts[name])
+        self.assertLess(counts["quick"], counts["full"])
+        self.assertLess(counts["full"], 180)
 
     def test_sweep_and_repro(self):
         out = self.path("r")

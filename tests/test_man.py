@@ -39,17 +39,14 @@ class Man(unittest.TestCase):
                 self.assertRegex(page, rf"(?<![\w-]){re.escape(option)}(?![a-z-])", f"{name}.1 lacks {option}")
 
     def test_axes(self):
-        said = subprocess.run([PROGRAMS["harness"], "--help"], capture_output=True, text=True, check=True).stdout
-        part = said[said.index("\nAxes"):said.index("\nExamples")]
-        lines = part.splitlines()[2:]
-        second = lines[0].index("batch")  # where the right-hand column begins
-        axes = set(lines[0][second:].split())
-        for line in lines:
-            if line[2:3] != " ":
-                axes.update(line[2:22].split())
-            if line[second - 2:second] == "  " and line[second:second + 1].strip():
-                axes.add(line[second:].split()[0])
+        said = [subprocess.run([PROGRAMS["harness"], "--help", *topic], capture_output=True, text=True, check=True).stdout
+                for topic in ([], ["axes"])]
+        axes = set()
+        for line in said[1][:said[1].index("\nExamples")].splitlines()[1:]:
+            axes.update(re.findall(r"\w+", line[2:22]))
         self.assertLessEqual({"seq", "dtype", "workload", "kv_len", "batch"}, axes)
+        named = said[0][said[0].index("; axes:\n"):said[0].index("(see --help axes)")]
+        self.assertEqual(set(named.split()[2:]), axes)
         page = words("harness.1")
         page = page[page.index(".SH AXES"):page.index(".SH EXIT")]
         for axis in sorted(axes):

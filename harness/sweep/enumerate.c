@@ -17,6 +17,7 @@ struct maker {
     char why[700];
 };
 
+/* preset: the line is of one, and so gives way to more of what the user says. */
 static int add_product(struct maker *s, const char *line, enum scr_preset_on on, bool preset)
 {
     const scr_device_info *devices[SCR_MAX_DEVICES];
@@ -91,17 +92,40 @@ static bool is_moot(const struct scr_options *o, const struct scr_preset_line *l
            scr_axes_has(&o->axes, "workload");
 }
 
+/* Traces are the user's to name, and a preset of traces has nothing to say of other workloads. */
+static int check_traces(struct maker *s, const struct scr_preset *preset)
+{
+    size_t n = scr_axes_values(&s->o->axes, "workload");
+    const char *other = NULL;
+
+    for (size_t i = 0; i < n && other == NULL; i++) {
+        const char *text = scr_axes_value(&s->o->axes, "workload", i);
+
+        if (strncmp(text, "trace:", 6) != 0)
+            other = text;
+    }
+    if (!preset->of_traces || (n > 0 && other == NULL))
+        return SCR_OK;
+    snprintf(s->why, sizeof s->why,
+             "--preset %s: %.80s%sname recorded layers, such as -a "
+             "workload=trace:a.safetensors,trace:b.safetensors",
+             preset->name, other != NULL ? other : "", other != NULL ? " is none; " : "");
+    return SCR_ERR_INVALID;
+}
+
 static int enumerate(struct maker *s, const struct scr_preset *preset)
 {
-    int status = SCR_OK;
+    int status = s->o->n_cases == 0 ? check_traces(s, preset) : SCR_OK;
 
     for (int i = 0; i < s->o->n_cases && status == SCR_OK; i++)
         status = add_file(s, s->o->cases[i]);
     if (s->o->n_cases == 0) {
         for (const struct scr_preset_line *l = preset->lines; l->axes && status == SCR_OK; l++) {
+            s->list->no_peers = l->no_peers;
             if (!is_moot(s->o, l))
                 status = add_product(s, l->axes, l->on, true);
         }
+        s->list->no_peers = false;
     }
     if (status != SCR_OK)
         return status;

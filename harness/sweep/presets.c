@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "presets.h"
 
-#include <stddef.h>
+#include "text.h"
+
 #include <string.h>
 
 /* Sizes that fill the device and that float64 can follow: a GPU needs larger ones than a CPU. */
@@ -39,23 +40,131 @@ static const struct scr_preset_line quick[] = {
     {SCR_ON_GPU, "workload=window seq=8192 heads=8 dtype=bf16 kernel=masked-dense,tile-skip"},
     {SCR_ON_ANY, NULL}};
 
+/*
+ * What is published of a device. A question a line, on data of its own, and no row that answers
+ * none. The lengths of a CPU end where one run of masked-dense takes seconds; with the window off a
+ * GPU has one head at the longest, as float64 goes over every pair. Peers run where length is the
+ * question: what they take does not depend on which pairs are alive.
+ */
 static const struct scr_preset_line full[] = {
-    {SCR_ON_ANY,
+    /* The ladder by length, at 5 % of the pairs. The matrix of dense grows with the square. */
+    {SCR_ON_CPU,
+     "workload=planted:0.05x64 window=inf seq=512:16384:*2 kernel=masked-dense,tile-skip"},
+    {SCR_ON_CPU, "workload=planted:0.05x64 window=inf seq=512:8192:*2 kernel=dense"},
+    {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=512:16384:*2 heads=8 dtype=bf16 "
+                 "kernel=masked-dense,tile-skip"},
+    {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=512:16384:*2 heads=8 dtype=bf16 "
+                 "kernel=dense"},
+    {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=131072 heads=1 dtype=bf16 "
+                 "kernel=masked-dense,tile-skip skip=tile,slice"},
+    /* By length as a model starts out, and with its windows but other thresholds. */
+    {SCR_ON_CPU,
+     "workload=iid window=init seq=512:16384:*2 kernel=masked-dense,tile-skip skip=tile,slice"},
+    {SCR_ON_GPU, "workload=iid window=init seq=512:131072:*2 heads=8 dtype=bf16 "
+                 "kernel=masked-dense,tile-skip skip=tile,slice"},
+    {SCR_ON_CPU, "workload=iid window=init r=1.2,1.5 seq=512:8192:*4 kernel=tile-skip skip=tile",
+     .no_peers = true},
+    {SCR_ON_CPU,
+     "workload=iid window=init r=1.2,1.5,2 seq=512:8192:*4 dk=16 dv=64 kernel=tile-skip skip=tile",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=iid window=init r=1.2,1.5 seq=2048:131072:*8 heads=8 dtype=bf16 kernel=tile-skip "
+     "skip=tile",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=iid window=init r=1.2,1.5,2 seq=2048:131072:*8 heads=8 dk=16 dv=64 dtype=bf16 "
+     "kernel=tile-skip skip=tile",
+     .no_peers = true},
+    /* Where does skipping break even? Runs of 64 match the tiles, runs of 4 scatter the pairs. */
+    {SCR_ON_CPU,
      "workload=planted:0.5x64,planted:0.2x64,planted:0.1x64,planted:0.05x64,planted:0.02x64,"
      "planted:0.01x64,planted:0.5x16,planted:0.2x16,planted:0.1x16,planted:0.05x16,planted:0.02x16,"
-     "planted:0.01x16,planted:0.2x4,planted:0.1x4,planted:0.05x4,planted:0.02x4,planted:0.01x4,"
-     "planted:0.001x4 window=inf seq=4096 heads=4 head_dim=64 dtype=f32,f16,bf16 "
-     "kernel=masked-dense,tile-skip"},
-    {SCR_ON_ANY,
-     "workload=planted:0.1x64,planted:0.01x64,planted:0.01x4 window=inf seq=4096 heads=4 dk=16 "
-     "dv=64 dtype=f32,f16,bf16 kernel=masked-dense,tile-skip"},
-    {SCR_ON_ANY,
-     "workload=planted:0.05x64 window=inf seq=2048 heads=4 kernel=masked-dense,tile-skip tile=all "
-     "skip=tile,slice"},
-    {SCR_ON_ANY, "workload=iid window=init,inf seq=256:16384:*2 heads=4 dtype=f32,f16,bf16"},
-    {SCR_ON_ANY,
-     "workload=iid,ends:0,ends:1,window window=auto seq=4096 heads=4 dtype=f32,f16,bf16 "
-     "kernel=masked-dense,tile-skip"},
+     "planted:0.01x16,planted:0.5x4,planted:0.2x4,planted:0.1x4,planted:0.05x4,planted:0.02x4,"
+     "planted:0.01x4,ends:0,ends:1 window=inf seq=4096 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.5x64,planted:0.2x64,planted:0.1x64,planted:0.05x64,planted:0.02x64,"
+     "planted:0.01x64,planted:0.5x16,planted:0.2x16,planted:0.1x16,planted:0.05x16,planted:0.02x16,"
+     "planted:0.01x16,planted:0.5x4,planted:0.2x4,planted:0.1x4,planted:0.05x4,planted:0.02x4,"
+     "planted:0.01x4,ends:0,ends:1 window=inf seq=8192 heads=8 dtype=bf16 kernel=tile-skip "
+     "skip=tile,slice",
+     .no_peers = true},
+    /* The same in the dims of the paper, and in large ones. */
+    {SCR_ON_CPU,
+     "workload=planted:0.2x64,planted:0.05x64,planted:0.01x64,planted:0.05x16,ends:0,ends:1 "
+     "window=inf seq=4096 dk=16 dv=64 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_CPU,
+     "workload=planted:0.2x64,planted:0.05x64,planted:0.01x64,planted:0.05x16,ends:0,ends:1 "
+     "window=inf seq=4096 head_dim=128 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.2x64,planted:0.05x64,planted:0.01x64,planted:0.05x16,ends:0,ends:1 "
+     "window=inf seq=8192 heads=8 dk=16 dv=64 dtype=bf16 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.2x64,planted:0.05x64,planted:0.01x64,ends:0,ends:1 "
+     "window=inf seq=8192 heads=8 head_dim=128 dtype=bf16 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=8192 heads=8 dk=16 dv=64 dtype=bf16 "
+                 "kernel=masked-dense,tile-skip"},
+    {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=8192 heads=8 head_dim=128 dtype=bf16 "
+                 "kernel=masked-dense,tile-skip"},
+    /* The other types. */
+    {SCR_ON_CPU,
+     "workload=planted:0.05x64,ends:1 window=inf seq=4096 dtype=f16,bf16 kernel=tile-skip "
+     "skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.2x64,planted:0.05x64,planted:0.01x64,ends:1 window=inf seq=8192 heads=8 "
+     "dtype=f16 kernel=tile-skip skip=tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.05x64,ends:1 window=inf seq=4096 heads=8 dtype=f32 kernel=tile-skip "
+     "skip=tile,slice",
+     .no_peers = true},
+    /* A window over the same data, over no structure at all, and alone. */
+    {SCR_ON_CPU,
+     "workload=planted:0.05x64 window=256,init seq=4096 kernel=tile-skip skip=none,tile,slice",
+     .no_peers = true},
+    {SCR_ON_CPU, "workload=iid window=256,inf seq=4096 kernel=tile-skip skip=none,tile,slice",
+     .no_peers = true},
+    {SCR_ON_CPU, "workload=window window=256 seq=4096 kernel=tile-skip skip=none,tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.05x64 window=256,init seq=8192 heads=8 dtype=bf16 kernel=tile-skip "
+     "skip=none,tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=iid window=256,inf seq=8192 heads=8 dtype=bf16 kernel=tile-skip "
+     "skip=none,tile,slice",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=window window=256 seq=8192 heads=8 dtype=bf16 kernel=tile-skip skip=none,tile,slice",
+     .no_peers = true},
+    /* Smaller and larger tiles: how many dead pairs can be skipped, and which is fastest? */
+    {SCR_ON_CPU,
+     "workload=planted:0.2x64,planted:0.02x64,planted:0.05x16,planted:0.05x4 window=inf seq=4096 "
+     "kernel=tile-skip skip=tile tile=16x16,128x128",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.2x64,planted:0.02x64,planted:0.05x16,planted:0.05x4 window=inf seq=8192 "
+     "heads=8 dtype=bf16 kernel=tile-skip skip=tile tile=16x16,128x128",
+     .no_peers = true},
+    {SCR_ON_CPU, "workload=planted:0.1x64 window=inf seq=2048 kernel=tile-skip skip=tile tile=all",
+     .no_peers = true},
+    {SCR_ON_GPU,
+     "workload=planted:0.1x64 window=inf seq=8192 heads=8 dtype=bf16 kernel=tile-skip skip=tile "
+     "tile=all",
+     .no_peers = true},
+    {SCR_ON_ANY, NULL}};
+
+/* Recorded layers, as the user names them: each as one case with the whole ladder, then by head. */
+static const struct scr_preset_line traces[] = {
+    {SCR_ON_CPU, "trace_head=all"},
+    {SCR_ON_CPU, "trace_head=each kernel=tile-skip", .no_peers = true},
+    {SCR_ON_GPU, "trace_head=all dtype=f16"},
+    {SCR_ON_GPU, "trace_head=each dtype=f16 kernel=tile-skip", .no_peers = true},
     {SCR_ON_ANY, NULL}};
 
 /* Small shapes that meet every branch: types, dims, masks, tails, grouped heads, few and no live.
@@ -77,16 +186,26 @@ static const struct scr_preset_line check[] = {
     {SCR_ON_ANY, NULL}};
 
 static const struct scr_preset presets[] = {
-    {"quick", "about two minutes on two cores", 0.3, quick},
-    {"full", "all types, longer sequences, every tile", 2.0, full},
-    {"check", "small shapes of every kind; what --check runs by itself", 0.05, check},
+    {"quick", "about two minutes on two cores", 0.3, quick, false},
+    {"full", "5 minutes on a GPU with 16 host cores, 25 on two cores; peers: 4 more", 0.5, full,
+     false},
+    {"traces", "of -a workload=trace:FILE, 2 minutes a layer", 0.5, traces, true},
+    {"check", "small shapes of every kind; what --check runs by itself", 0.05, check, false},
 };
+enum { N_PRESETS = sizeof presets / sizeof presets[0] };
 
 const struct scr_preset *scr_preset_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++) {
+    for (size_t i = 0; i < N_PRESETS; i++) {
         if (strcmp(presets[i].name, name) == 0)
             return &presets[i];
     }
     return NULL;
+}
+
+void scr_preset_names(char *out, size_t size)
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < N_PRESETS; i++)
+        scr_append(out, size, "%s%s", i > 0 ? ", " : "", presets[i].name);
 }

@@ -8,11 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a case is the last of its data on its device. */
+static bool same_place(const struct scr_case *a, const struct scr_case *b)
+{
+    return a->group == b->group && a->device_order == b->device_order;
+}
+
+/* Whether a case is the last of its data on its device, and peers are to run on them. */
 static bool ends_its_device(const struct scr_case_list *l, size_t i)
 {
-    return i + 1 == l->n || l->cases[i + 1].group != l->cases[i].group ||
-           l->cases[i + 1].device_order != l->cases[i].device_order;
+    bool wanted = false;
+
+    if (i + 1 < l->n && same_place(&l->cases[i + 1], &l->cases[i]))
+        return false;
+    for (size_t j = i + 1; j > 0 && same_place(&l->cases[j - 1], &l->cases[i]) && !wanted; j--)
+        wanted = !l->cases[j - 1].no_peers;
+    return wanted;
 }
 
 /* Whether the user wants a peer's kernel. */
