@@ -57,22 +57,24 @@ static const struct scr_preset_line full[] = {
                  "kernel=dense"},
     {SCR_ON_GPU, "workload=planted:0.05x64 window=inf seq=131072 heads=1 dtype=bf16 "
                  "kernel=masked-dense,tile-skip skip=tile,slice"},
-    /* By length as a model starts out, and with its windows but other thresholds. */
+    /* By length as a model starts out. */
     {SCR_ON_CPU,
      "workload=iid window=init seq=512:16384:*2 kernel=masked-dense,tile-skip skip=tile,slice"},
     {SCR_ON_GPU, "workload=iid window=init seq=512:131072:*2 heads=8 dtype=bf16 "
                  "kernel=masked-dense,tile-skip skip=tile,slice"},
-    {SCR_ON_CPU, "workload=iid window=init r=1.2,1.5 seq=512:8192:*4 kernel=tile-skip skip=tile",
+    /* How many pairs are alive by chance, by threshold; eight heads have eight windows. */
+    {SCR_ON_CPU,
+     "workload=iid window=init r=1.2,1.5,2 seq=128:2048:*4 heads=8 kernel=tile-skip skip=tile",
      .no_peers = true},
     {SCR_ON_CPU,
-     "workload=iid window=init r=1.2,1.5,2 seq=512:8192:*4 dk=16 dv=64 kernel=tile-skip skip=tile",
+     "workload=iid window=init r=1.2,1.5,2 seq=2048 heads=8 dk=16 dv=64 kernel=tile-skip skip=tile",
      .no_peers = true},
     {SCR_ON_GPU,
-     "workload=iid window=init r=1.2,1.5 seq=2048:131072:*8 heads=8 dtype=bf16 kernel=tile-skip "
-     "skip=tile",
+     "workload=iid window=init r=1.2,1.5,2 seq=128:2048:*4,131072 heads=8 dtype=bf16 "
+     "kernel=tile-skip skip=tile",
      .no_peers = true},
     {SCR_ON_GPU,
-     "workload=iid window=init r=1.2,1.5,2 seq=2048:131072:*8 heads=8 dk=16 dv=64 dtype=bf16 "
+     "workload=iid window=init r=1.2,1.5,2 seq=2048,131072 heads=8 dk=16 dv=64 dtype=bf16 "
      "kernel=tile-skip skip=tile",
      .no_peers = true},
     /* Where does skipping break even? Runs of 64 match the tiles, runs of 4 scatter the pairs. */

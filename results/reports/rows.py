@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published reports as Python has them: rows, how to find them, how a figure of theirs is written."""
+import json
+import os
+import shlex
+
+SOFTMAX, SCREENING = "softmax", "screening"
+
+
+class Report:
+    """A folder of results/reports: what publish.py makes."""
+
+    def __init__(self, folder):
+        self.name = os.path.basename(folder)
+        with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
+            self.run = json.load(f)
+        with open(os.path.join(folder, "rows.jsonl"), encoding="utf-8") as f:
+            self.rows = [json.loads(line) for line in f]
+        plots = os.path.join(folder, "plots")
+        self.plots = sorted(p for p in os.listdir(plots) if p.endswith(".svg")) if os.path.isdir(plots) else []
+        self.preset = self.run["options"]["preset"]
+        own = [r for r in self.rows if not r.get("peer")]
+        self.device_name = own[0]["device_name"]
+        self.backend = {"cuda": "CUDA", "opencl": "OpenCL", "ref": "C"}[own[0]["backend"]]
+        self.on_cpu = own[0]["on_cpu"]
+        self.shape = self.find_shape()
+
+    def find_shape(self):
+        """What most of the rows have that tell densities apart: the figures are of that shape."""
+        shapes = {}
+        for r in self.rows:
+            if is_skip(r) and r["workload"].startswith("planted:") and r["window"] == "inf":
+                key = tuple(r[k] for k in ("dtype", "dk", "dv", "heads", "seq_q"))
+                shapes[key] = shapes.get(key, 0) + 1
+        best = max(shapes, key=lambda k: (shapes[k], k[4])) if shapes else (None,) * 5
+        return dict(zip(("dtype", "dk", "dv", "heads", "seq_q"), best))
+
+    def label(self):
+        return f"{self.run['machine']['cpu'] if self.on_cpu else self.device_name}, {self.backend}"
+
+    def command(self):
+        """The command that made it."""
+        return " ".join(shlex.quote(w) for w in self.run["options"]["command"])
+
+    def find(self, **want):
+        """The rows that are ok with these columns. Of what is not said the shape of the report holds."""
+        want = {**self.shape, **want}
+        return [r for r in self.rows if r["status"] == "ok" and r.get("trace_head") is None
+                and all(v is None or r.get(k) == v for k, v in want.items())]
+
+    def skipping(self, **want):
+        """Of the rows that skip, with the tile of the tables, the one that gains most."""
+        rows = [r for r in self.find(**want) if is_skip(r) and r.get("choice") != "given" and r.get("speedup_vs_masked")]
+        return max(rows, key=lambda r: r["speedup_vs_masked"], default=None)
+
+    def peer(self, op, **want):
+        """Of the rows of peers of an operator the fastest."""
+        rows = [r for r in self.find(**want) if r.get("peer") and r["op"] == op and r.get("t_median_ns")]
+        return min(rows, key=lambda r: r["t_median_ns"], default=None)
+
+
+def is_skip(r):
+    return not r.get("peer") and r.get("kernel") == "tile-skip" and r.get("skip") in ("tile", "slice")
+
+
+def load(reports):
+    """All reports of a folder, by name."""
+    names = sorted(os.listdir(reports)) if os.path.isdir(reports) else []
+    return [Report(os.path.join(reports, n)) for n in names if os.path.exists(os.path.join(reports, n, "rows.jsonl"))]
+
+
+def number(x):
+    """Three figures, and no more of them than mean something."""
+    return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
+
+
+def share(x):
+    """A density, so that 0.998 is not 1."""
+    return f"{x:.3g}"
+
+
+def ratio(r, column):
+    """A ratio with its 95 % interval, or None."""
+    x, lo, hi = (r.get(column + end) if r else None for end in ("", "_lo", "_hi"))
+    if x is None:
+        return None
+    if lo is None or hi is None:
+        return f"~{number(x)}×"
+    if lo <= 1 <= hi:
+        return f"no difference ({number(lo)}–{number(hi)})"
+    return f"{number(x)}× ({number(lo)}–{number(hi)})"
+
+
+def command_of(r):
+    """A command that measures the row again: its data and its kernel, with the parameters of the tables."""
+    words = ["harness", "--sweep", "--device", r["device"]]
+    axes = {"workload": r["workload"], "window": r["window"], "seq": r["seq_q"], "heads": r["heads"], "dk": r["dk"],
+            "dv": r["dv"], "dtype": r["dtype"], "r": r.get("r")}
+    for axis, value in axes.items():
+        if value is not None:
+            words += ["-a", f"{axis}={value:g}" if isinstance(value, float) else f"{axis}={value}"]
+    if r.get("peer"):
+        words += ["-a", "kernel=tile-skip", "-a", "skip=tile,slice"]
+        repro = shlex.split(r["repro"])
+        words += ["--peer", repro[repro.index("--peer") + 1], "--peer-kernel", r["kernel"]]
+    else:
+        words += ["-a", f"kernel={r['kernel']}"]
+        words += ["-a", f"skip={r['skip']}"] if r["kernel"] == "tile-skip" else []
+    return " ".join(shlex.quote(w) for w in words)
+
+
+class Commands:
+    """Numbers the commands that a text refers to."""
+
+    def __init__(self):
+        self.list = []
+
+    def mark(self, *rows):
+        marks = []
+        for r in rows:
+            command = command_of(r)
+            if command not in self.list:
+                self.list.append(command)
+            marks.append(f"[{self.list.index(command) + 1}]")
+        return " ".join(marks)
+
+    def lines(self):
+        if not self.list:
+            return []
+        return ["<details><summary>The command of each figure</summary>", ""] + \
+               [f"    [{i + 1}] {c}" for i, c in enumerate(self.list)] + ["", "</details>"]
