@@ -5,6 +5,7 @@
 Usage: test_examples.py BUILD_FOLDER EXAMPLES [CC...]
 """
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -95,6 +96,32 @@ class Examples(unittest.TestCase):
     def test_python(self):
         self.right(sys.executable, os.path.join(EXAMPLES, "python_ctypes.py"),
                    os.path.join(self.lib, "libscreening.so.0"), may_skip=False)
+
+    def readme(self, language):
+        """The one block of that language in the README."""
+        with open(os.path.join(os.path.dirname(EXAMPLES), "README.md"), encoding="utf-8") as f:
+            blocks = re.findall(rf"^```{language}\n(.*?)^```$", f.read(), re.M | re.S)
+        self.assertEqual(len(blocks), 1)
+        return blocks[0]
+
+    def runs(self, *command):
+        p = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=120)
+        self.assertEqual((p.returncode, p.stderr), (0, ""))
+        self.assertEqual(float(p.stdout), 256)
+
+    def test_readme_c(self):
+        source = os.path.join(self.tmp, "readme.c")
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(self.readme("c"))
+        program = source[:-2]
+        p = subprocess.run([*CC, "-std=c11", "-Wall", "-Wextra", "-Werror", source, *self.flags("--cflags", "--libs"),
+                            "-o", program], capture_output=True, text=True)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.runs(program)
+
+    @unittest.skipIf(any(f.startswith("-fsanitize") for f in CC), "Python is not built with the sanitizer")
+    def test_readme_python(self):
+        self.runs(sys.executable, "-c", self.readme("python"))
 
     def test_short(self):
         for name in os.listdir(EXAMPLES):

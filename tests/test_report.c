@@ -256,7 +256,7 @@ static void readme_names_every_column(void **state)
     int n = 0;
 
     assert_non_null(folder);
-    snprintf(path, sizeof path, "%s/../../README.md", folder);
+    snprintf(path, sizeof path, "%s/../../results/README.md", folder);
     f = fopen(path, "r");
     assert_non_null(f);
     assert_true(getdelim(&readme, &size, '\0', f) > 0);
@@ -275,7 +275,7 @@ static void readme_names_every_column(void **state)
         else if (ends)
             snprintf(name, sizeof name, "`%s`", c);
         if (strstr(readme, name) == NULL)
-            fail_msg("README.md does not say what %s is", name);
+            fail_msg("results/README.md does not say what %s is", name);
         n++;
     }
     assert_true(n > 90);
