@@ -436,8 +436,8 @@ static void presets_of_traces(void **state)
     snprintf(line, sizeof line, "workload=trace:%s/psi16_k16v64.safetensors", folder);
     cases_of_preset("traces", REF, line, &l, &status, why, sizeof why);
     assert_int_equal(status, SCR_OK);
-    /* dense, masked-dense and three ways to skip of the layer; those three of each of its heads */
-    assert_int_equal(l.n, 5 + 4 * 3);
+    /* masked-dense and three ways to skip of the layer; those three of each of its heads */
+    assert_int_equal(l.n, 4 + 4 * 3);
     assert_int_equal(l.n_groups, 5);
     assert_int_equal(data_sets_with_peers(&l), 1);
     scr_case_list_clear(&l);

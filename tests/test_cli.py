@@ -388,6 +388,15 @@ class Files(unittest.TestCase):
         p = run(*args, "--peer-kernel", "none", "--out", self.path("none"))
         self.assertEqual(p.returncode, 2)
         self.assertIn("--peer-kernel none", p.stderr)
+        # Of a preset they run where it wants them: on the whole layer, not on each of its heads.
+        p = run("--sweep", "--preset", "traces", "--device", "ref", *BRIEF, "-a", "workload=trace:" + TRACE, "-a", "seq=64",
+                "-a", "kernel=tile-skip", "-a", "skip=tile", "--format", "json", "--peer", peer, "--peer-kernel", "right",
+                "--out", self.path("traces"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        rows = [json.loads(line) for line in p.stdout.splitlines()]
+        self.assertGreater(len(rows), 2)
+        self.assertEqual([r["trace_head"] for r in rows if r["peer"]], [None])
+        self.assertEqual(sorted(r["trace_head"] for r in rows if r["trace_head"] is not None), list(range(len(rows) - 2)))
         p = run("--sweep", *SMALL, "--peer", "/nonexistent", "--out", self.path("none"))
         self.assertEqual(p.returncode, 2)
         self.assertIn("/nonexistent", p.stderr)

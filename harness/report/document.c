@@ -21,6 +21,10 @@ static const char style[] =
     "code,pre{font-family:'DejaVu Sans Mono',monospace;font-size:.85rem;"
     "white-space:pre-wrap;overflow-wrap:anywhere}\n"
     "pre{background:#f4f4f4;padding:.5rem .8rem}\n"
+    "@media screen and (prefers-color-scheme:dark){body{color:#ddd;background:#14171a}"
+    "h2,th,td{border-color:#3a3f45}thead th,pre{background:#22272c}"
+    "tbody tr:nth-child(even){background:#1b1f23}figure svg{border-color:#3a3f45}"
+    ".verdict{border-color:#56b4e9}}\n"
     "@media print{body{max-width:none}figure{break-inside:avoid}table{font-size:.6rem}}\n";
 
 void scr_document_begin(struct scr_document *d, const char *title)

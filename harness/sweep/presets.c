@@ -161,9 +161,10 @@ static const struct scr_preset_line full[] = {
      .no_peers = true},
     {SCR_ON_ANY, NULL}};
 
-/* Recorded layers, as the user names them: each as one case with the whole ladder, then by head. */
+/* Recorded layers, as the user names them: each with the ladder, then head by head. A CPU takes
+ * minutes for dense on a whole layer. */
 static const struct scr_preset_line traces[] = {
-    {SCR_ON_CPU, "trace_head=all"},
+    {SCR_ON_CPU, "trace_head=all kernel=masked-dense,tile-skip"},
     {SCR_ON_CPU, "trace_head=each kernel=tile-skip", .no_peers = true},
     {SCR_ON_GPU, "trace_head=all dtype=f16"},
     {SCR_ON_GPU, "trace_head=each dtype=f16 kernel=tile-skip", .no_peers = true},
