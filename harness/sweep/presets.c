@@ -70,11 +70,11 @@ static const struct scr_preset_line full[] = {
      "workload=iid window=init r=1.2,1.5,2 seq=2048 heads=8 dk=16 dv=64 kernel=tile-skip skip=tile",
      .no_peers = true},
     {SCR_ON_GPU,
-     "workload=iid window=init r=1.2,1.5,2 seq=128:2048:*4,131072 heads=8 dtype=bf16 "
+     "workload=iid window=init r=1.2,1.5,2 seq=128:2048:*4,32768 heads=8 dtype=bf16 "
      "kernel=tile-skip skip=tile",
      .no_peers = true},
     {SCR_ON_GPU,
-     "workload=iid window=init r=1.2,1.5,2 seq=2048,131072 heads=8 dk=16 dv=64 dtype=bf16 "
+     "workload=iid window=init r=1.2,1.5,2 seq=2048,32768 heads=8 dk=16 dv=64 dtype=bf16 "
      "kernel=tile-skip skip=tile",
      .no_peers = true},
     /* Where does skipping break even? Runs of 64 match the tiles, runs of 4 scatter the pairs. */

@@ -63,6 +63,10 @@ def is_skip(r):
     return not r.get("peer") and r.get("kernel") == "tile-skip" and r.get("skip") in ("tile", "slice")
 
 
+def is_trace(r):
+    return r["workload"].startswith("trace:")
+
+
 def load(reports):
     """All reports of a folder, by name."""
     names = sorted(os.listdir(reports)) if os.path.isdir(reports) else []
@@ -96,6 +100,8 @@ def command_of(r):
     words = ["harness", "--sweep", "--device", r["device"]]
     axes = {"workload": r["workload"], "window": r["window"], "seq": r["seq_q"], "heads": r["heads"], "dk": r["dk"],
             "dv": r["dv"], "dtype": r["dtype"], "r": r.get("r")}
+    if is_trace(r):  # all else is in its file
+        axes = {"workload": r["workload"], "trace_head": r.get("trace_head"), "dtype": r["dtype"]}
     for axis, value in axes.items():
         if value is not None:
             words += ["-a", f"{axis}={value:g}" if isinstance(value, float) else f"{axis}={value}"]

@@ -14,7 +14,7 @@ import re
 import sys
 
 from claims import claims_block
-from rows import SCREENING, SOFTMAX, Commands, is_skip, load, ratio, share
+from rows import SCREENING, SOFTMAX, Commands, is_skip, is_trace, load, ratio, share
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `harness --sweep --preset full` makes one of your machine."
@@ -97,6 +97,9 @@ def losers(report):
 
 
 def where(r):
+    if is_trace(r):
+        head = r.get("trace_head")
+        return layer_name(r) + (f", head {head}" if head is not None else "") + f", {r['dtype']}"
     text = f"{r['workload']}, window {r['window']}, {r['seq_q']} tokens, {r['dtype']}, dims {r['dk']}, {r['dv']}"
     return text + (f", tile density {share(r['tile_density'])}" if r.get("tile_density") is not None else "")
 
@@ -108,6 +111,35 @@ def caveat_lines(reports, commands):
         rows, lost = losers(report)
         worst = f"{ratio(lost[0], 'speedup_vs_masked')} {commands.mark(lost[0])}" if lost else ""
         lines.append(f"| {report.label()} | {len(lost)} of {len(rows)} | {worst} | {where(lost[0]) if lost else ''} |")
+    return lines
+
+
+def layer_name(r):
+    return os.path.basename(r["workload"][len("trace:"):]).replace(".safetensors", "")
+
+
+def layer_lines(reports, commands):
+    """Of recorded layers, each as a whole, the best row that skips, and the fastest softmax attention."""
+    lines = []
+    for report in reports:
+        whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
+        for workload in dict.fromkeys(r["workload"] for r in whole):
+            of_layer = [r for r in whole if r["workload"] == workload]
+            own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
+            softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
+            if not own:
+                continue
+            best = max(own, key=lambda r: r["speedup_vs_masked"])
+            peer = min(softmax, key=lambda r: r["t_median_ns"], default=None)
+            against = f"{ratio(peer, 'vs_softmax')}, {peer['kernel']} {commands.mark(peer)}" if peer else ""
+            lines.append(f"| {layer_name(best)}: {best['heads']} heads, {best['seq_q']} tokens, dims {best['dk']}, "
+                         f"{best['dv']} | [{report.label()}](results/reports/{report.name}/report.md) | "
+                         f"{ratio(best, 'speedup_vs_masked')} {commands.mark(best)} | {ratio(best, 'vs_no_skip') or ''} | "
+                         f"{against} |")
+    if lines:
+        lines = ["Recorded layers, whole, with their own windows and thresholds:", "",
+                 "| layer | report | vs masked-dense | of that by the threshold | softmax attention takes |",
+                 "|---|---|---|---|---|"] + lines + [""]
     return lines
 
 
@@ -125,6 +157,7 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
+    traces = [r for r in reports if r.preset == "traces"]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
         return [NONE_YET]
@@ -139,7 +172,8 @@ def figures_block(reports):
             lines.append(f"| {text} | " + " | ".join(cells) + " |")
     lines += ["", "Times over those of `masked-dense` with the best of its tiles; of a peer, its time over that of the "
               "fastest `tile-skip` at the length before the colon. In brackets the 95 % interval, then the command.", ""]
-    return lines + caveat_lines(reports, commands) + [""] + commands.lines()
+    lines += layer_lines(traces, commands)
+    return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
 
 
 def list_block(reports):
