@@ -110,7 +110,8 @@ def caveat_lines(reports, commands):
     for report in reports:
         rows, lost = losers(report)
         worst = f"{ratio(lost[0], 'speedup_vs_masked')} {commands.mark(lost[0])}" if lost else ""
-        lines.append(f"| {report.label()} | {len(lost)} of {len(rows)} | {worst} | {where(lost[0]) if lost else ''} |")
+        what = ", recorded layers" if report.preset == "traces" else ""
+        lines.append(f"| {report.label()}{what} | {len(lost)} of {len(rows)} | {worst} | {where(lost[0]) if lost else ''} |")
     return lines
 
 
