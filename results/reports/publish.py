@@ -78,7 +78,8 @@ def title(run, rows):
     device = next((r for r in rows if not r.get("peer")), rows[0])
     backend = {"cuda": "CUDA", "opencl": "OpenCL", "ref": "C"}.get(device["backend"], device["backend"])
     what = {"full": "the full sweep", "traces": "recorded layers"}.get(run["options"]["preset"], "a sweep")
-    return f"{device['device_name']}, {backend}: {what}"
+    name = run["machine"]["cpu"] if device["on_cpu"] else device["device_name"]
+    return f"{name}, {backend}: {what}"
 
 
 def check(run, rows, partial, commit):
