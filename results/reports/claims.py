@@ -33,7 +33,7 @@ def zeros(reports, commands):
     for report in reports:
         rows = {}
         for r in data_rows(report, workload="iid", window="init", dk=64, dv=64, heads=8):
-            rows[(r.get("r"), r["seq_q"])] = r
+            rows[(round(r.get("r") or 0, 4), r["seq_q"])] = r  # in the rows r is what f32 has of it
         if all(key in rows for key in ZEROS):
             break
     else:
@@ -99,7 +99,7 @@ def memory(reports, commands):
         parts = [f"`dense` has {dense[0]['workspace_bytes'] / 1e9:.2f} GB of scores for {heads} heads, "
                  f"{32 * each / 1e9:.2f} GB for 32"]
         if fused is not None and fused.get("workspace_bytes") is not None:
-            parts.append(f"`tile-skip` {fused['workspace_bytes'] / 1e9:.2g} GB")
+            parts.append(f"`tile-skip` {fused['workspace_bytes'] / 1e6:.2g} MB")
         if eager:
             parts.append(f"PyTorch, eager, needs {eager[0]['mem_peak_bytes'] / 1e9:.2f} GB in all for {heads} heads")
         lines.append((f"{report.label()}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1])}",

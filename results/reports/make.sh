@@ -24,11 +24,17 @@ done
 cd "$root"
 mkdir -p "$work"
 
+# Times of processors scatter more than those of GPUs.
+cpu=false
+"$harness" --list-devices | grep -A3 "^$device " | grep -q ' cpu$' && cpu=true
+limit=()
+$cpu && limit=(--time-limit 1.5s)
+
 peers=()
 if [ "${PEERS:-1}" != 0 ] && "$python" -c 'import torch' 2>/dev/null; then
     peers=(--peer "$python harness/peers/torch_sdpa.py" --peer "$python harness/peers/torch_screening.py")
     case $device in
-        opencl:*) "$harness" --list-devices | grep -A3 "^$device " | grep -q ' cpu$' || peers=() ;;
+        opencl*) $cpu || peers=() ;;
     esac
 fi
 
@@ -40,7 +46,7 @@ sweep()
     if [ -s "$folder/rows.jsonl" ]; then
         "$harness" --resume "$folder" >"$folder.txt" || status=$?
     else
-        "$harness" --sweep --device "$device" --out "$folder" ${peers[@]+"${peers[@]}"} "$@" >"$folder.txt" || status=$?
+        "$harness" --sweep --device "$device" --out "$folder" ${limit[@]+"${limit[@]}"} ${peers[@]+"${peers[@]}"} "$@" >"$folder.txt" || status=$?
     fi
     tail -n 3 "$folder.txt"
     [ $status -eq 0 ] || [ $status -eq 5 ]

@@ -104,7 +104,7 @@ def command_of(r):
         axes = {"workload": r["workload"], "trace_head": r.get("trace_head"), "dtype": r["dtype"]}
     for axis, value in axes.items():
         if value is not None:
-            words += ["-a", f"{axis}={value:g}" if isinstance(value, float) else f"{axis}={value}"]
+            words += ["-a", f"{axis}={value:.6g}" if isinstance(value, float) else f"{axis}={value}"]
     if r.get("peer"):
         words += ["-a", "kernel=tile-skip", "-a", "skip=tile,slice"]
         repro = shlex.split(r["repro"])

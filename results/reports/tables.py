@@ -67,7 +67,7 @@ def break_even(report, commands):
     most = max(gains, key=lambda r: r["tile_density"])
     least = min(others, key=lambda r: r["tile_density"], default=None)
     text = f"{share(most['tile_density'])} {commands.mark(most)}"
-    return text + (f", no gain from {share(least['tile_density'])} {commands.mark(least)}" if least else "")
+    return text + (f"; {share(least['tile_density'])} {commands.mark(least)}" if least else "")
 
 
 FIGURES = [
@@ -77,7 +77,7 @@ FIGURES = [
     against_masked("5 %, in runs of 4: scattered", "planted:0.05x4"),
     against_masked("nothing alive", "ends:0"),
     against_masked("everything alive", "ends:1"),
-    ("tile density up to which skipping gains", break_even),
+    ("tile density up to which it can gain, and from which it need not", break_even),
     ("\"init\" windows, longest sequence", with_windows),
     against_peer("softmax attention takes, \"init\" windows", SOFTMAX, "vs_softmax", "iid", "init"),
     against_peer("softmax attention takes, 5 % alive", SOFTMAX, "vs_softmax", "planted:0.05x64", "inf"),
