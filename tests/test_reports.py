@@ -19,7 +19,8 @@ WAIT = 300
 
 
 def script(name, *args):
-    return subprocess.run([sys.executable, os.path.join(REPORTS, name), *args], capture_output=True, text=True, timeout=WAIT)
+    return subprocess.run([sys.executable, os.path.join(REPORTS, name), *args], capture_output=True, text=True,
+                          timeout=WAIT)
 
 
 def read(*path):
@@ -68,7 +69,8 @@ class Publish(unittest.TestCase):
         shutil.copytree(os.path.join(ROOT, "tests", "data"), os.path.join(cls.dir, "data"))
         words = [HARNESS, "--sweep", "--preset", "full", "--device", "ref", "--time-limit", "0.02s", "--out", "sweep",
                  "-a", "seq=64,128", "-a", "heads=1", "-a", "head_dim=16", "-a", "window=inf", "-a", "r=2", "-a", "dtype=f32",
-                 "-a", "workload=planted:0.05x64,ends:1,trace:" + os.path.join(cls.dir, "data", "psi16_k16v64.safetensors")]
+                 "-a", "workload=planted:0.05x64,ends:1,trace:" + os.path.join(cls.dir, "data",
+                                                                               "psi16_k16v64.safetensors")]
         p = subprocess.run(words, cwd=cls.dir, capture_output=True, text=True, timeout=WAIT)
         assert p.returncode == 0, p.stderr
         cls.sweep = os.path.join(cls.dir, "sweep")

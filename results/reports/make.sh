@@ -46,7 +46,8 @@ sweep()
     if [ -s "$folder/rows.jsonl" ]; then
         "$harness" --resume "$folder" >"$folder.txt" || status=$?
     else
-        "$harness" --sweep --device "$device" --out "$folder" ${limit[@]+"${limit[@]}"} ${peers[@]+"${peers[@]}"} "$@" >"$folder.txt" || status=$?
+        "$harness" --sweep --device "$device" --out "$folder" ${limit[@]+"${limit[@]}"} \
+            ${peers[@]+"${peers[@]}"} "$@" >"$folder.txt" || status=$?
     fi
     tail -n 3 "$folder.txt"
     [ $status -eq 0 ] || [ $status -eq 5 ]

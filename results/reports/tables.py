@@ -171,8 +171,8 @@ def figures_block(reports):
         cells = [figure(r, commands) or "" for r in reports]
         if any(cells):
             lines.append(f"| {text} | " + " | ".join(cells) + " |")
-    lines += ["", "How many times faster than `masked-dense` with the best of its tiles; of softmax attention and PyTorch, how "
-              "many times as long as the fastest `tile-skip` they take, at the length before the colon. In brackets the "
+    lines += ["", "How many times faster than `masked-dense` with the best of its tiles; of softmax attention and PyTorch, "
+              "how many times as long as the fastest `tile-skip` they take, at the length before the colon. In brackets the "
               "95 % interval, then the number of the command.", ""]
     lines += layer_lines(traces, commands)
     return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
