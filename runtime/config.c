@@ -87,15 +87,22 @@ void scr_env_set_tunables(struct scr_decl_env *env, const struct scr_kernel_decl
             scr_config_get(c, decl->tunables[i].name, decl->tunables[i].value_default);
 }
 
+/* A grid of NVIDIA's GPUs has 2^31 - 1 blocks along x, and 65535 along y and z. */
+static bool grid_fits(const struct scr_decl_env *env, const size_t groups[3])
+{
+    return env->SM == 0 || (groups[0] <= INT32_MAX && groups[1] <= 65535 && groups[2] <= 65535);
+}
+
 bool scr_decl_fits(const struct scr_kernel_decl *decl, const struct scr_decl_env *env)
 {
     if (!decl->valid(env))
         return false;
     for (int i = 0; i < decl->n_steps; i++) {
-        size_t group[3];
+        size_t group[3], groups[3];
 
         decl->steps[i].group(env, group);
-        if (group[0] * group[1] * group[2] > (size_t)env->MAX_GROUP)
+        decl->steps[i].groups(env, groups);
+        if (group[0] * group[1] * group[2] > (size_t)env->MAX_GROUP || !grid_fits(env, groups))
             return false;
         if (decl->steps[i].local_bytes(env) > (size_t)env->LOCAL_MEM)
             return false;

@@ -42,8 +42,12 @@ part random "$harness" --check --random 2000 --jobs "$jobs" --device "$device"
 opencl=$("$harness" --list-devices | sed -n 's/^\(opencl:[0-9.]*\) .*NVIDIA.*sm_.*/\1/p' | head -n 1)
 if [ -n "$opencl" ]; then
     part opencl "$harness" --check --strict --jobs "$jobs" --device "$opencl" --cases "$cases/host-opencl.cases"
-    part opencl-random "$harness" --check --random 500 --jobs "$jobs" --device "$opencl" -a variant=mma \
-        -a kernel=masked-dense,tile-skip
+    part opencl-gpu "$harness" --check --strict --jobs "$jobs" --device "$opencl" \
+        --cases "$cases/variants-opencl-brief.cases"
+    for variant in mma gpu; do
+        part "opencl-random-$variant" "$harness" --check --random 500 --jobs "$jobs" --device "$opencl" \
+            -a variant=$variant -a kernel=masked-dense,tile-skip
+    done
 else
     echo "opencl: no NVIDIA device, left out"
 fi

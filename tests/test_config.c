@@ -79,6 +79,29 @@ static void resolves_everywhere(void **state)
     }
 }
 
+/* Blocks of rows and parts may lie along y of a grid, which has room for 65535. */
+static void grids_fit_the_device(void **state)
+{
+    scr_device_info gpu = device("cuda", 100 << 10, 1024, 80);
+    scr_problem p = problem(64, 64, SCR_BF16);
+    scr_config c;
+    char why[200];
+
+    (void)state;
+    p.heads_q = p.heads_kv = 1;
+    p.len_q = p.len_k = 131072;
+    for (int split = 4; split <= 8; split *= 2) {
+        c = config("tile-skip", SCR_SKIP_TILE);
+        snprintf(c.variant, sizeof c.variant, "mma");
+        scr_config_set(&c, "TILE_Q", 16);
+        scr_config_set(&c, "WARPS", 1);
+        scr_config_set(&c, "LONG_HEADS", 0);
+        scr_config_set(&c, "SPLIT_K", split);
+        assert_int_equal(scr_config_resolve(&gpu, &p, &c, why, sizeof why),
+                         split == 4 ? SCR_OK : SCR_ERR_UNSUPPORTED);
+    }
+}
+
 /* On a device with little local memory or small groups the choice still fits, or is refused. */
 static void respects_small_limits(void **state)
 {
@@ -249,9 +272,13 @@ static void declarations_are_sane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(declarations_are_sane), cmocka_unit_test(resolves_everywhere),
-        cmocka_unit_test(respects_small_limits), cmocka_unit_test(ptx_where_it_is),
-        cmocka_unit_test(keeps_what_is_given),   cmocka_unit_test(refuses),
+        cmocka_unit_test(grids_fit_the_device),
+        cmocka_unit_test(declarations_are_sane),
+        cmocka_unit_test(resolves_everywhere),
+        cmocka_unit_test(respects_small_limits),
+        cmocka_unit_test(ptx_where_it_is),
+        cmocka_unit_test(keeps_what_is_given),
+        cmocka_unit_test(refuses),
         cmocka_unit_test(enumerates_tiles),
     };
 

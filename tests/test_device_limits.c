@@ -296,6 +296,9 @@ static void steps_are_held_against_their_own_limits(void **state)
     r = resources_of(3, (const int[][2]){{128, 128}, {384, 256}, {64, 1024}});
     assert_int_equal(r.group_size, 384);
     assert_int_equal(r.max_group, 256);
+    r = resources_of(2, (const int[][2]){{128, 128}, {384, 0}});
+    assert_int_equal(r.group_size, 128);
+    assert_int_equal(r.max_group, 128);
     r = resources_of(2, (const int[][2]){{64, 0}, {384, 0}});
     assert_int_equal(r.group_size, 384);
     assert_int_equal(r.max_group, 0);

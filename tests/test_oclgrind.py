@@ -167,6 +167,9 @@ class Seeded(unittest.TestCase):
     def test_no_barriers(self):
         p = self.seeded("-Dbarrier(x)=", data_races=1)
         self.assert_found(p, "data race at local memory")
+        p = check_line("seq=20 kv=37 heads=2 kv_heads=1 head_dim=16 kernel=tile-skip variant=gpu tile=32x16 "
+                       "param=WG=8 workload=planted:0.3x8", options="-Dbarrier(x)=", data_races=1)
+        self.assert_found(p, "data race at local memory")
 
     def test_nothing_written(self):
         p = self.seeded(PLAIN + " -Dvstore4(x,i,p)=", uninitialized=1, num_threads=1)

@@ -135,8 +135,9 @@ SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);
 /** The same as struct scr_args for memory that the caller has: what the device calls a pointer. */
 typedef struct scr_pointers {
     /**
-     * CUDA: CUdeviceptr, those of q, k, v and o multiples of 16; OpenCL: cl_mem; ref: host memory,
-     * aligned for its elements. Shapes in scr_problem.
+     * CUDA: CUdeviceptr, those of q, k, v and o multiples of 16; OpenCL: cl_mem, those made with
+     * CL_MEM_USE_HOST_PTR or as sub-buffers aligned to 16 bytes, too; ref: host memory, aligned for
+     * its elements. Shapes in scr_problem.
      */
     const void *q, *k, *v, *r, *w, *kv_len;
     void *o;
@@ -162,7 +163,8 @@ SCR_API int scr_plan_enqueue(scr_plan *plan, const scr_pointers *args, void *que
 
 /**
  * What a compiled kernel takes of the device; over its steps, the largest. The sizes of work-groups
- * are those of the step that comes nearest to what it could have.
+ * are those of the step that comes nearest to what it could have, among those of which that is
+ * known.
  */
 typedef struct scr_resources {
     int32_t registers;   /**< a thread; 0: unknown */
