@@ -456,6 +456,7 @@ static int take_gbench(int argc, char **argv, struct scr_options *o, char **left
 static int parse_words(int argc, char **argv, struct scr_options *o, char *why, size_t why_size)
 {
     const char *rest[2] = {NULL, NULL};
+    const char *topic = NULL; /* the first word behind --help */
     int n_rest = 0;
     bool mode_chosen = false;
     unsigned given = 0; /* a bit an option, from OPT_FIRST */
@@ -467,6 +468,8 @@ static int parse_words(int argc, char **argv, struct scr_options *o, char *why, 
         int status;
 
         if (c == 1) {
+            if (o->mode == SCR_MODE_HELP && topic == NULL)
+                topic = optarg;
             if (n_rest < 2)
                 rest[n_rest] = optarg;
             n_rest++;
@@ -485,6 +488,10 @@ static int parse_words(int argc, char **argv, struct scr_options *o, char *why, 
         if (n_rest < 2)
             rest[n_rest] = argv[optind];
         n_rest++;
+    }
+    if (topic != NULL && strcmp(topic, "axes") != 0) {
+        snprintf(why, why_size, "--help: '%s' is no topic; there is one: axes", topic);
+        return SCR_ERR_INVALID;
     }
     if (o->mode == SCR_MODE_HELP || o->mode == SCR_MODE_VERSION) {
         o->help_axes = n_rest > 0 && strcmp(rest[0], "axes") == 0;

@@ -101,6 +101,11 @@ class Usage(unittest.TestCase):
             self.assertLessEqual(max(map(len, lines)), 100)
             self.assertIn("Examples", lines)
 
+    def test_help_refuses_what_is_no_topic(self):
+        self.refused(["--help", "axis"], "axes")
+        for args in (["--compare", "base", "new", "--help"], ["axes", "--help"]):
+            self.assertEqual(run(*args).returncode, 0)
+
     def test_version_and_devices(self):
         self.assertRegex(run("--version").stdout, r"^harness \d+\.\d+\.\d+ ")
         p = run("--list-devices")
