@@ -27,7 +27,7 @@ struct item {
     struct scr_compared *pair;
     double x, x_min;
     double se;        /* within */
-    double busy;      /* what others may have done to one of the runs */
+    double busy;      /* what others may have done to one of the runs or both */
     double disturbed; /* the medians above the fastest samples, of both runs */
     double centre;    /* median x of its group */
     double wider;     /* what makes up for a median that follows the item itself */
@@ -144,7 +144,7 @@ static struct item item_of(struct scr_compared *p)
         .pair = p,
         .x = log(b->t_median_ns / a->t_median_ns),
         .x_min = min > 0 ? log(min) : NAN,
-        .busy = scr_row_has_flag(a, "busy") != scr_row_has_flag(b, "busy") ? log(BUSY) : 0,
+        .busy = scr_row_has_flag(a, "busy") || scr_row_has_flag(b, "busy") ? log(BUSY) : 0,
         .disturbed = disturbed,
         .log_ns = (log(a->t_median_ns) + log(b->t_median_ns)) / 2,
         .se = hypot(hypot(error_of_median(a), error_of_median(b)), disturbed / 2),

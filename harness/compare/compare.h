@@ -60,9 +60,10 @@ enum scr_change {
  *
  * Rows together are judged by their medians; their scatter is the geometric mean.
  *
- * A row that other programs disturbed all the while (`busy`) in one of the runs only may be twice
- * as slow in its fastest sample as well. A fourth part, log 2, is added to its interval, and to
- * that of rows together the mean of it: alone such rows are no regression.
+ * A row that other programs disturbed (`busy`) in a run may be twice as slow there in its fastest
+ * sample as well, and where they did so in both runs, not in equal measure. A fourth part, log 2,
+ * is added to its interval, and to that of rows together the mean of it: being disturbed alone does
+ * not make a regression.
  *
  * lo and hi are made wide enough to hold for all lines of the comparison at once: each side misses
  * with a chance of 1 % in all (Bonferroni). A regression must be slower by this interval, slower
@@ -110,7 +111,7 @@ struct scr_comparison {
     size_t n_groups;
     struct scr_compared_device *devices;
     size_t n_devices;
-    size_t n_busy;           /* rows of those that were disturbed in one of the runs only */
+    size_t n_busy;           /* rows of those that were disturbed in a run */
     size_t n_wrong_only_now; /* rows that BASE lacks and that are wrong */
     bool unfinished;         /* NEW's header says that it did not do all it was asked for */
 };

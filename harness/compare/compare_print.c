@@ -387,7 +387,7 @@ static void print_agreement(const struct printer *p)
     say(p, text);
 }
 
-/* Rows whose times say little, because other programs worked during one of the runs. */
+/* Rows whose times say little, because other programs worked during a run. */
 static void print_busy(const struct printer *p)
 {
     size_t n = p->c->n_busy;
@@ -396,9 +396,9 @@ static void print_busy(const struct printer *p)
     if (n == 0)
         return;
     snprintf(text, sizeof text,
-             "%zu row%s busy in one of the runs only: the processors were slow or used by others "
-             "all the while, and %s no regression alone",
-             n, n == 1 ? " was" : "s were", n == 1 ? "it is" : "they are");
+             "%zu row%s busy in one of the runs or both: the processors were slow or used by "
+             "others, and a row twice as slow is not counted as a regression by itself",
+             n, n == 1 ? " was" : "s were");
     say(p, text);
 }
 
