@@ -63,7 +63,8 @@ struct scr_row {
      * over-ideal over-roofline  above 100 %: what was assumed of the device or baseline is off
      * apart         a comparison was not interleaved
      * unsteady      the samples of one visit are slower than those of another by more than scatter
-     * busy          around every visit others used the processors, or these were slow
+     * busy          half of the samples, or of a baseline sampled apart, or more come from visits
+     *               before or after which others used the processors, or these were slow
      */
     char flags[120];
     double t_median_ns, t_ci_lo_ns, t_ci_hi_ns, t_min_ns, t_q1_ns, t_q3_ns, n_samples;

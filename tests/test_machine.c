@@ -394,17 +394,92 @@ static void test_described_by_other(void **state)
     scr_machine_clear(&m);
 }
 
-/* Processors that were faster before are not calm. */
+/* Looks that a test makes up: rates in turn, the last one for good. */
+static struct {
+    int others;
+    double rates[8];
+    size_t n, at;
+} made_up;
+
+static int made_up_others(void)
+{
+    return made_up.others;
+}
+
+static double made_up_rate(void)
+{
+    size_t at = made_up.at++;
+
+    return made_up.rates[at < made_up.n ? at : made_up.n - 1];
+}
+
+static void make_up(struct scr_calm *c, int others, size_t n, const double *rates)
+{
+    made_up.others = others;
+    made_up.n = n;
+    made_up.at = 0;
+    memcpy(made_up.rates, rates, n * sizeof *rates);
+    c->others = made_up_others;
+    c->rate = made_up_rate;
+}
+
+/* A core that is lost in most looks is seen, and one look that is slow alone is not believed. */
 static void test_calm_rate(void **state)
 {
     struct scr_calm c;
 
     (void)state;
-    scr_calm_start(&c, 1000000);
+    scr_calm_start(&c, 20);
+    make_up(&c, 2, 3, (double[]){1, 1, 1});
     assert_true(scr_calm_is(&c));
-    assert_true(c.best > 0);
-    c.best *= 1e6;
+    make_up(&c, 3, 3, (double[]){1, 1, 1});
     assert_false(scr_calm_is(&c));
+    make_up(&c, 0, 3, (double[]){0.5, 1, 0.5});
+    assert_false(scr_calm_is(&c));
+    make_up(&c, 0, 3, (double[]){1, 0.5, 1});
+    assert_true(scr_calm_is(&c));
+    /* One that is too fast is none to hold others against. */
+    make_up(&c, 0, 3, (double[]){1, 2, 1});
+    assert_true(scr_calm_is(&c));
+    make_up(&c, 0, 1, (double[]){1});
+    assert_true(scr_calm_is(&c));
+}
+
+/* What the processors did in their first seconds is forgotten, what neighbours take not so soon. */
+static void test_calm_forgets(void **state)
+{
+    struct scr_calm c;
+
+    (void)state;
+    scr_calm_start(&c, 1);
+    make_up(&c, 0, 1, (double[]){1.5});
+    assert_true(scr_calm_is(&c));
+    make_up(&c, 0, 1, (double[]){1});
+    assert_false(scr_calm_is(&c));
+    c.best_s -= 90;
+    assert_true(scr_calm_is(&c));
+    c.best = 2;
+    c.best_s -= 180;
+    assert_false(scr_calm_is(&c));
+}
+
+/* What runs on the processors of others says nothing of one's own. */
+static void test_calm_of_a_part(void **state)
+{
+    int online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    struct scr_calm c;
+
+    (void)state;
+    scr_calm_start(&c, online);
+    assert_non_null(c.others);
+    scr_calm_start(&c, online - 1);
+    assert_null(c.others);
+    make_up(&c, 100, 1, (double[]){1});
+    c.others = NULL;
+    assert_true(scr_calm_is(&c));
+    /* The true rate. */
+    scr_calm_start(&c, online);
+    assert_true(c.rate() > 0);
 }
 
 static void note_beat(void *user, const char *step)
@@ -413,14 +488,48 @@ static void note_beat(void *user, const char *step)
     ++*(int *)user;
 }
 
-/* Others that want every processor are seen, and not waited for without end. */
-static void test_calm(void **state)
+/* All that is waited counts, and it ends: in all, and for a row. */
+static void test_calm_wait(void **state)
+{
+    struct scr_calm c;
+    int beats = 0;
+    double start;
+
+    (void)state;
+    scr_calm_start(&c, 1);
+    make_up(&c, 0, 1, (double[]){1});
+    assert_true(scr_calm_wait(&c, note_beat, &beats));
+    assert_true(c.waited_s == 0);
+    make_up(&c, 1, 1, (double[]){1});
+    start = scr_clock_s();
+    assert_false(scr_calm_wait(&c, note_beat, &beats));
+    assert_true(c.waited_s > 1);
+    assert_true(c.waited_s > 0.9 * (scr_clock_s() - start));
+    assert_true(beats > 0);
+    assert_true(c.row_waited_s == c.waited_s);
+    /* Much may be waited in all, but a row has waited long enough. */
+    c.start_s -= 1e6;
+    c.row_waited_s = 2;
+    made_up.at = 0;
+    assert_false(scr_calm_wait(&c, note_beat, &beats));
+    scr_calm_row(&c);
+    assert_false(scr_calm_wait(&c, note_beat, &beats));
+    assert_true(c.row_waited_s >= 2);
+    /* It ends at once when it is calm: at the third look. */
+    scr_calm_row(&c);
+    make_up(&c, 0, 7, (double[]){0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 1});
+    assert_true(scr_calm_wait(&c, note_beat, &beats));
+    assert_int_equal(made_up.at, 9);
+    assert_true(c.row_waited_s > 0);
+}
+
+/* Others that want every processor are seen. */
+static void test_calm_others(void **state)
 {
     enum { OTHERS = 3 };
-    struct scr_calm calm, large;
     pid_t others[OTHERS];
-    int seen, beats = 0;
     double start;
+    int seen;
 
     (void)state;
     for (int i = 0; i < OTHERS; i++) {
@@ -436,18 +545,6 @@ static void test_calm(void **state)
     do {
         seen = scr_calm_others();
     } while (seen < OTHERS && scr_clock_s() - start < 10);
-    scr_calm_start(&calm, OTHERS);
-    scr_calm_start(&large, 1000000);
-    start = scr_clock_s();
-    if (seen >= OTHERS) {
-        assert_false(scr_calm_wait(&calm, note_beat, &beats));
-        assert_true(scr_calm_is(&large));
-        assert_true(calm.waited_s > 1);
-        assert_true(beats > 0);
-        /* What may be waited is used up. */
-        assert_false(scr_calm_wait(&calm, note_beat, &beats));
-        assert_true(calm.waited_s < 1 + 0.1 * (scr_clock_s() - calm.start_s) + 0.5);
-    }
     for (int i = 0; i < OTHERS; i++) {
         assert_int_equal(kill(others[i], SIGKILL), 0);
         assert_int_equal(waitpid(others[i], NULL, 0), others[i]);
@@ -465,8 +562,11 @@ int main(void)
         cmocka_unit_test(test_place_unknown),
         cmocka_unit_test(test_bind),
         cmocka_unit_test(test_import_refuses),
-        cmocka_unit_test(test_calm),
         cmocka_unit_test(test_calm_rate),
+        cmocka_unit_test(test_calm_forgets),
+        cmocka_unit_test(test_calm_of_a_part),
+        cmocka_unit_test(test_calm_wait),
+        cmocka_unit_test(test_calm_others),
         cmocka_unit_test(test_child),
         cmocka_unit_test(test_discovery),
         cmocka_unit_test(test_discovery_falls_back),

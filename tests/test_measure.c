@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a row is made of: counts, ceilings, copies of the data, clocks, baselines. On ref:0. */
-#include "engine.h"
+#include "engine_state.h"
 #include "roofline.h"
 
 #include <math.h>
@@ -397,8 +397,28 @@ static void rows_have_their_baselines(void **state)
     close_lab(&lab);
 }
 
-/* The row of the first case with these faults. */
-static struct scr_row row_with(struct lab *lab, unsigned faults)
+/* Looks at the processors that a test makes up: 'c' is calm, the last letter holds for good. */
+static struct {
+    const char *calm;
+    size_t n; /* looks so far */
+} looks;
+
+static double made_up_rate(void)
+{
+    enum { RATES = 3 }; /* of a look */
+    size_t at = looks.n++ / RATES, last = strlen(looks.calm) - 1;
+
+    return looks.calm[at < last ? at : last] == 'c' ? 1 : 0.5;
+}
+
+static size_t n_looks(void)
+{
+    return looks.n / 3;
+}
+
+/* The row of a case with these faults, and looks as in `calm`. */
+static struct scr_row row_with(struct lab *lab, size_t at, double limit_s, unsigned faults,
+                               const char *calm)
 {
     struct scr_engine_options options = {
         .timed = true, .warm = true, .faults = {.kinds = faults, .at = -1}};
@@ -408,32 +428,97 @@ static struct scr_row row_with(struct lab *lab, unsigned faults)
 
     assert_int_equal(scr_engine_create(&lab->list, &lab->devices, &lab->machine, &options, &e),
                      SCR_OK);
-    scr_engine_run(e, 0, 0.05, &row, &little);
+    looks.calm = calm;
+    looks.n = 0;
+    e->calm.others = NULL;
+    e->calm.rate = made_up_rate;
+    e->calm.best = 1;
+    e->calm.waited_s = INFINITY; /* no patience */
+    scr_engine_run(e, at, limit_s, &row, &little);
     scr_engine_destroy(&e);
     assert_string_equal(row.status, "ok");
     return row;
 }
 
 /* What slows down one visit is seen by the other, and leaves the fastest sample alone. */
-static void a_disturbed_visit_is_flagged(void **state)
+static void a_slow_visit_is_flagged(void **state)
 {
-    struct scr_row steady, slowed, busy;
-    bool seen = false;
+    struct scr_row steady, slowed;
     struct lab lab;
 
     (void)state;
-    open_lab(&lab, "seq=256 head_dim=32 heads=1 window=inf workload=iid kernel=masked-dense");
-    /* Again where other work on the machine does the same in truth. */
-    for (int i = 0; i < 50 && !seen; i++) {
-        steady = row_with(&lab, 0);
-        slowed = row_with(&lab, SCR_INJECT_VISIT);
-        seen = !scr_row_has_flag(&steady, "unsteady") && scr_row_has_flag(&slowed, "unsteady") &&
-               slowed.t_min_ns < 1.5 * steady.t_min_ns && slowed.t_q3_ns > 1.5 * slowed.t_min_ns;
+    open_lab(&lab, "seq=64 head_dim=32 heads=1 window=inf workload=iid kernel=masked-dense");
+    steady = row_with(&lab, 0, 0.05, SCR_INJECT_FIXED_TIMES, "c");
+    slowed = row_with(&lab, 0, 0.05, SCR_INJECT_FIXED_TIMES | SCR_INJECT_VISIT, "c");
+    assert_string_equal(steady.flags, "");
+    assert_string_equal(slowed.flags, "unsteady");
+    assert_true(slowed.t_min_ns == steady.t_min_ns);
+    close_lab(&lab);
+}
+
+/* Looks are taken before and after each visit, and before one that was not planned. */
+static void disturbed_visits_are_flagged(void **state)
+{
+    static const struct {
+        const char *calm;
+        size_t n_looks;
+        bool busy;
+    } cases[] = {
+        {"c", 4, false},         {"s", 3, true}, /* a visit that begins so needs no second look */
+        {"cs", 4, true},                         /* one calm look at the start is not enough */
+        {"cscs", 5, true},                       /* nor are two */
+        {"cscscs", 6 + 1, true}, /* it was calm for another visit at once, but not for long */
+        {"cscsccs", 8, true},
+    };
+    struct scr_row row;
+    struct lab lab;
+
+    (void)state;
+    open_lab(&lab, "seq=64 head_dim=32 heads=1 window=inf workload=iid kernel=masked-dense");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        row = row_with(&lab, 0, 0.05, SCR_INJECT_FIXED_TIMES, cases[i].calm);
+        assert_string_equal(row.flags, cases[i].busy ? "busy" : "");
+        assert_int_equal(n_looks(), cases[i].n_looks);
     }
-    assert_true(seen);
-    busy = row_with(&lab, SCR_INJECT_BUSY);
-    assert_true(scr_row_has_flag(&busy, "busy"));
-    assert_true(busy.n_samples >= SCR_MIN_SAMPLES);
+    row = row_with(&lab, 0, 0.05, SCR_INJECT_BUSY, "c");
+    assert_true(scr_row_has_flag(&row, "busy"));
+    assert_true(row.n_samples >= SCR_MIN_SAMPLES);
+    close_lab(&lab);
+}
+
+/* Calm samples must be the most. */
+static void most_samples_must_be_calm(void **state)
+{
+    struct scr_sampler s = {.n_visited = 0};
+
+    (void)state;
+    assert_false(scr_sampler_was_disturbed(&s));
+    scr_sampler_visit(&s, true);
+    s.n_samples += 10;
+    scr_sampler_leave(&s);
+    assert_int_equal(s.n_calm, 10); /* a device that is not the processors */
+    s.n_visited = 20;
+    assert_true(scr_sampler_was_disturbed(&s));
+    s.n_visited = 19;
+    assert_false(scr_sampler_was_disturbed(&s));
+    scr_sampler_restart(&s);
+    assert_false(scr_sampler_was_disturbed(&s));
+}
+
+/* A baseline too slow to take turns is sampled when the row's own visits were calm. */
+static void disturbed_baselines_are_flagged(void **state)
+{
+    struct scr_row row;
+    struct lab lab;
+
+    (void)state;
+    open_lab(&lab, "seq=64 head_dim=32 heads=1 window=inf workload=planted:0.1x16 "
+                   "kernel=tile-skip skip=tile tile=auto");
+    row = row_with(&lab, 0, 1e-7, 0, "c");
+    assert_true(scr_row_has_flag(&row, "apart") && !scr_row_has_flag(&row, "busy"));
+    assert_int_equal(n_looks(), 12); /* of the row, masked-dense and skip = none */
+    row = row_with(&lab, 0, 1e-7, 0, "ccccs");
+    assert_true(scr_row_has_flag(&row, "apart") && scr_row_has_flag(&row, "busy"));
     close_lab(&lab);
 }
 
@@ -448,7 +533,10 @@ int main(void)
         cmocka_unit_test(guard_bands_tell),
         cmocka_unit_test(clocks_are_chosen),
         cmocka_unit_test(rows_have_their_baselines),
-        cmocka_unit_test(a_disturbed_visit_is_flagged),
+        cmocka_unit_test(a_slow_visit_is_flagged),
+        cmocka_unit_test(disturbed_visits_are_flagged),
+        cmocka_unit_test(most_samples_must_be_calm),
+        cmocka_unit_test(disturbed_baselines_are_flagged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,12 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { LOOKS = 3 };
 static const long LOOK_NS = 1000000, NAP_NS = 20000000;
-static const double PATIENCE_S = 1, PATIENCE_SHARE = 0.1;
+static const double PATIENCE_S = 1, PATIENCE_SHARE = 0.1, ROW_PATIENCE_S = 2;
 static const double RATE_S = 0.003;
 static const double SLOW = 1.35; /* what neighbours on the same cores do now and then is less */
+
+/*
+ * Left of the best rate after a minute. A clock that is higher while the processors are cold is
+ * forgotten soon; a neighbour that halves the rate is still one after three minutes.
+ */
+static const double KEPT = 0.9;
 
 static void nap(long ns)
 {
@@ -25,10 +32,20 @@ static void nap(long ns)
 
 void scr_calm_start(struct scr_calm *c, int threads)
 {
-    *c = (struct scr_calm){.threads = threads, .start_s = scr_clock_s()};
+    double now = scr_clock_s();
+
+    *c =
+        (struct scr_calm){.threads = threads, .rate = scr_calm_rate, .start_s = now, .best_s = now};
+    if (threads >= sysconf(_SC_NPROCESSORS_ONLN))
+        c->others = scr_calm_others;
 }
 
-/* Of the whole machine, without the thread that asks. */
+void scr_calm_row(struct scr_calm *c)
+{
+    c->row_waited_s = 0;
+}
+
+/* Of the whole host, without the thread that asks. */
 static double running_now(void)
 {
     FILE *f = fopen("/proc/loadavg", "r");
@@ -111,39 +128,57 @@ double scr_calm_rate(void)
     return done / (scr_clock_s() - start);
 }
 
-/* In each of several looks. */
+/* In the middle of several looks: a core that is lost now and then is not lost in all of them. */
 static bool is_slow(struct scr_calm *c)
 {
-    for (int i = 0; i < LOOKS; i++) {
-        double rate = scr_calm_rate();
+    double rates[LOOKS], rate, now;
 
-        c->best = fmax(c->best, rate);
-        if (SLOW * rate >= c->best)
-            return false;
-    }
-    return true;
+    for (int i = 0; i < LOOKS; i++)
+        rates[i] = c->rate();
+    rate = scr_median(rates, LOOKS);
+    now = scr_clock_s();
+    c->best = fmax(c->best * pow(KEPT, (now - c->best_s) / 60), rate);
+    c->best_s = now;
+    return SLOW * rate < c->best;
 }
 
 bool scr_calm_is(struct scr_calm *c)
 {
-    return 10 * scr_calm_others() <= c->threads && !is_slow(c);
+    return (c->others == NULL || 10 * c->others() <= c->threads) && !is_slow(c);
+}
+
+/* Looks are part of what is waited. */
+static void count_wait(struct scr_calm *c, double *since_s)
+{
+    double now = scr_clock_s();
+
+    c->waited_s += now - *since_s;
+    c->row_waited_s += now - *since_s;
+    *since_s = now;
+}
+
+static bool is_patient(const struct scr_calm *c)
+{
+    return c->row_waited_s < ROW_PATIENCE_S &&
+           c->waited_s < PATIENCE_S + PATIENCE_SHARE * (scr_clock_s() - c->start_s);
 }
 
 bool scr_calm_wait(struct scr_calm *c, scr_calm_beat_fn beat, void *user)
 {
-    double last_beat_s = scr_clock_s();
+    double since = scr_clock_s(), last_beat = since;
+    bool calm = scr_calm_is(c);
 
-    while (!scr_calm_is(c)) {
-        double before = scr_clock_s();
-
-        if (c->waited_s >= PATIENCE_S + PATIENCE_SHARE * (before - c->start_s))
-            return false;
-        if (beat != NULL && before - last_beat_s > 1) {
-            beat(user, "wait");
-            last_beat_s = before;
-        }
+    if (calm)
+        return true;
+    count_wait(c, &since);
+    while (!calm && is_patient(c)) {
         nap(NAP_NS);
-        c->waited_s += scr_clock_s() - before;
+        calm = scr_calm_is(c);
+        count_wait(c, &since);
+        if (beat != NULL && since - last_beat > 1) {
+            beat(user, "wait");
+            last_beat = since;
+        }
     }
-    return true;
+    return calm;
 }

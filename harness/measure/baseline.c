@@ -255,6 +255,21 @@ static const struct scr_tuned *tuned_for(struct scr_baselines *b, const struct s
     return t;
 }
 
+/* In the visits of a row, but none in addition. */
+static int visit_alone(struct scr_sampler *s, double limit_s, struct scr_contest *contest)
+{
+    size_t planned = s->visits > 0 ? s->visits : 1;
+    int status = scr_contest_open(1, contest);
+
+    for (size_t i = 0; i < planned && status == SCR_OK; i++) {
+        status = scr_sampler_visit(s, i == 0);
+        if (status == SCR_OK)
+            status = scr_contest_visit(scr_sampler_take, s, planned, limit_s, contest);
+        scr_sampler_leave(s);
+    }
+    return status;
+}
+
 /* Samples a rival alone, because it is too slow to take turns. */
 static void sample_alone(const struct scr_runner *r, const struct scr_case *c,
                          const struct scr_sampler *sampler, double limit_s, struct scr_known *k)
@@ -271,9 +286,10 @@ static void sample_alone(const struct scr_runner *r, const struct scr_case *c,
     if (status == SCR_OK)
         status = scr_sampler_start(&s, &plan, 1, limit_s);
     if (status == SCR_OK)
-        status = scr_contest_run(scr_sampler_take, &s, 1, limit_s, &contest);
+        status = visit_alone(&s, limit_s, &contest);
     if (status == SCR_OK)
         scr_contest_describe(&contest, 0, &k->times);
+    k->busy = scr_sampler_was_disturbed(&s);
     scr_contest_clear(&contest);
     scr_plan_destroy(&plan);
 }
@@ -341,6 +357,7 @@ void scr_rivals_sample_alone(struct scr_baselines *b, const struct scr_runner *r
 
     /* What the row's own sampling has left in there. */
     s.n_samples = s.n_unseen = s.n_throttled = s.n_clock = s.n_bad = 0;
+    scr_sampler_restart(&s);
     for (int role = 0; role < SCR_N_ROLES; role++) {
         struct scr_known *k = rivals->has[role] && rivals->place[role] == 0
                                   ? find_known(b, &rivals->config[role])
@@ -386,6 +403,8 @@ static struct scr_ratio relate_one(struct scr_baselines *b, const struct scr_riv
         return ratio;
     *rival = k->times;
     scr_row_flag(row, "apart");
+    if (k->busy)
+        scr_row_flag(row, "busy");
     return ratio_apart(rival, &own);
 }
 
@@ -405,8 +424,10 @@ void scr_rivals_relate(struct scr_baselines *b, const struct scr_case *c,
     struct scr_time_stats rival;
     struct scr_ratio ratio;
 
-    if (own != NULL && scr_contest_describe(contest, 0, &own->times) == SCR_OK)
+    if (own != NULL && scr_contest_describe(contest, 0, &own->times) == SCR_OK) {
         own->wall = strcmp(row->timer, "wall") == 0;
+        own->busy = scr_row_has_flag(row, "busy");
+    }
     ratio = relate_one(b, rivals, contest, SCR_ROLE_MASKED, &rival, row);
     row->speedup_vs_masked = ratio.value;
     row->speedup_vs_masked_lo = ratio.lo;

@@ -17,6 +17,7 @@ struct scr_known {
     char why[220];               /* where it is not right */
     struct scr_time_stats times; /* n = 0: not sampled */
     bool wall;                   /* by the host's clock */
+    bool busy;                   /* others disturbed the samples; so is a row held to them */
 };
 
 /* The best masked-dense for a shape; it outlives the data. */
@@ -72,8 +73,11 @@ void scr_rivals_find(struct scr_baselines *b, const struct scr_case_list *list,
                      const struct scr_runner *r, const struct scr_case *c,
                      const struct scr_sampler *sampler, double limit_s, struct scr_rivals *out);
 
-/* Samples rivals that took no part, alone, unless that was done, by the clock that the sampler has
- * chosen. */
+/*
+ * Samples rivals that took no part, alone, unless that was done, by the clock that the sampler has
+ * chosen, in as many visits as the row has planned. Such a rival is known by a few samples; where
+ * others disturbed them the row has the flag `busy`, and the rival no more visits.
+ */
 void scr_rivals_sample_alone(struct scr_baselines *b, const struct scr_runner *r,
                              const struct scr_case *c, const struct scr_sampler *sampler,
                              double limit_s, const struct scr_rivals *rivals);

@@ -221,6 +221,7 @@ static void time_case(struct scr_engine *e, const struct scr_runner *r, const st
 
     sampler.visits = VISITS;
     sampler.calm = c->device->is_cpu ? &e->calm : NULL;
+    scr_calm_row(&e->calm);
     scr_rivals_find(&e->baselines, e->list, r, c, &sampler, limit_s, &rivals);
     rivals.plans[0] = checked->plan;
     for (size_t i = 1; i < rivals.n; i++)

@@ -416,17 +416,19 @@ static int run_visit(const struct sampling *x, struct scr_contest *contest)
     if (status == SCR_OK)
         status = scr_contest_visit(x->n == 1 ? take_or_give_up : scr_sampler_take, x->s, planned,
                                    x->limit_s, contest);
+    scr_sampler_leave(x->s);
     if (status != GIVEN_UP)
         return status;
     contest->stop = "slow";
     return SCR_OK;
 }
 
-/* Whether there is to be another: as planned, or because others disturbed the last one. */
+/* Whether there is to be another: as planned, or because others disturbed too many. */
 static bool visit_again(struct scr_sampler *s, const struct scr_contest *contest)
 {
     return contest->n_visits < s->visits ||
-           (contest->n_visits < SCR_MAX_VISITS && scr_sampler_was_disturbed(s));
+           (contest->n_visits < SCR_MAX_VISITS && contest->rounds < SCR_MAX_SAMPLES &&
+            scr_sampler_wants_more(s));
 }
 
 /*
@@ -466,7 +468,7 @@ bool scr_runner_time(const struct scr_runner *r, struct scr_sampler *s, scr_plan
         /* Events that fail now and then are not to be trusted at all. */
         s->wall = true;
         s->flag = "events-missing";
-        s->n_good = 0;
+        scr_sampler_restart(s);
         scr_contest_clear(contest);
         status = run_visits(&x, contest);
     }

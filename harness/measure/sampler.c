@@ -82,6 +82,22 @@ static bool agree(const struct scr_sampler *s, double event, double wall)
     return event <= 1.1 * wall + gap && wall <= 1.1 * event + launch;
 }
 
+/* What was verified has run already, so one more run warms up a slow kernel; *ns is the last. */
+static int warm_up(struct scr_sampler *s, size_t who, double *ns)
+{
+    double start = scr_clock_s();
+    int status = SCR_OK;
+
+    *ns = 0;
+    for (int i = 0; status == SCR_OK && (i < WARM_UP_RUNS || scr_clock_s() - start < WARM_UP_S);
+         i++) {
+        status = run_wall(s, who, 1, ns);
+        if (*ns * 1e-9 > 0.1 * s->limit_s)
+            break;
+    }
+    return status;
+}
+
 /* Compares the two clocks on plan 0 and decides. */
 static int cross_check(struct scr_sampler *s, double first_ns)
 {
@@ -117,6 +133,7 @@ int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, d
 
     s->start_s = s->last_clock_s = scr_clock_s();
     s->t_wall_ns = s->t_event_ns = NAN;
+    s->limit_s = limit_s;
     s->n_plans = n;
     memcpy(s->plans, plans, n * sizeof *plans);
     if (has_fault(s, SCR_INJECT_FIXED_TIMES)) {
@@ -126,16 +143,9 @@ int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, d
         return SCR_OK;
     }
     for (size_t who = 0; who < n && status == SCR_OK; who++) {
-        double start = scr_clock_s();
-        double ns = 0;
+        double ns;
 
-        /* What was verified has run already, so one more run warms up a slow kernel. */
-        for (int i = 0; status == SCR_OK && (i < WARM_UP_RUNS || scr_clock_s() - start < WARM_UP_S);
-             i++) {
-            status = run_wall(s, who, 1, &ns);
-            if (ns * 1e-9 > 0.1 * limit_s)
-                break;
-        }
+        status = warm_up(s, who, &ns);
         if (who == 0)
             first_ns = ns;
         s->batch[who] = ns < WALL_BATCH_NS ? (int)(WALL_BATCH_NS / fmax(ns, 100)) + 1 : 1;
@@ -194,15 +204,10 @@ int scr_sampler_take(void *user, size_t who, double *ns)
 /* Whether others leave the processors alone, at once or after a while. */
 static bool is_calm(struct scr_sampler *s, bool wait)
 {
-    bool calm;
-
     if (s->calm == NULL)
         return true;
-    calm = !has_fault(s, SCR_INJECT_BUSY) &&
+    return !has_fault(s, SCR_INJECT_BUSY) &&
            (wait ? scr_calm_wait(s->calm, s->beat, s->user) : scr_calm_is(s->calm));
-    s->n_looks++;
-    s->n_calm += calm;
-    return calm;
 }
 
 int scr_sampler_visit(struct scr_sampler *s, bool first)
@@ -211,15 +216,35 @@ int scr_sampler_visit(struct scr_sampler *s, bool first)
     int status = SCR_OK;
 
     s->slowed = first && has_fault(s, SCR_INJECT_VISIT);
-    is_calm(s, true);
+    s->calm_before = is_calm(s, true);
+    s->n_before = s->n_samples;
     for (size_t who = 0; who < s->n_plans && status == SCR_OK && !first; who++)
-        status = run_wall(s, who, 1, &ns);
+        status = warm_up(s, who, &ns);
     return status;
 }
 
-bool scr_sampler_was_disturbed(struct scr_sampler *s)
+void scr_sampler_leave(struct scr_sampler *s)
 {
-    return !is_calm(s, false) && is_calm(s, true);
+    size_t n = s->n_samples - s->n_before;
+
+    s->n_visited += n;
+    if (s->calm_before && is_calm(s, false))
+        s->n_calm += n;
+}
+
+void scr_sampler_restart(struct scr_sampler *s)
+{
+    s->n_good = s->n_visited = s->n_calm = 0;
+}
+
+bool scr_sampler_was_disturbed(const struct scr_sampler *s)
+{
+    return s->n_visited > 0 && 2 * s->n_calm <= s->n_visited;
+}
+
+bool scr_sampler_wants_more(struct scr_sampler *s)
+{
+    return scr_sampler_was_disturbed(s) && is_calm(s, true);
 }
 
 bool scr_sampler_hopeless(const struct scr_sampler *s)
@@ -237,7 +262,7 @@ void scr_sampler_report(struct scr_sampler *s, struct scr_row *row)
         scr_row_flag(row, s->flag);
     if (s->n_throttled > 0)
         scr_row_flag(row, "throttled");
-    if (s->n_looks > 0 && s->n_calm == 0)
+    if (scr_sampler_was_disturbed(s))
         scr_row_flag(row, "busy");
     if (s->n_clock > 0) {
         row->n_throttled = (double)s->n_throttled;

@@ -51,9 +51,12 @@ struct scr_sampler {
     double start_s, last_clock_s, last_beat_s;
     size_t n_samples, n_unseen; /* of plan 0: all, since the device's clock was looked at */
     size_t n_throttled;
-    size_t n_looks; /* around visits: whether others use the processors or slow them */
-    size_t n_calm;  /* of those: they did not */
-    bool slowed;    /* by SCR_INJECT_VISIT */
+    double limit_s;
+    bool calm_before; /* the visit: others left the processors alone */
+    size_t n_before;  /* samples before it */
+    size_t n_visited; /* samples of visits */
+    size_t n_calm;    /* of those: of visits before and after which it was calm */
+    bool slowed;      /* by SCR_INJECT_VISIT */
     size_t n_clock;
     double clock_mhz[SCR_MAX_CLOCK_SAMPLES], temperature_c[SCR_MAX_CLOCK_SAMPLES],
         power_w[SCR_MAX_CLOCK_SAMPLES];
@@ -71,14 +74,26 @@ struct scr_sampler {
 int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, double limit_s);
 
 /*
- * Before each visit of a contest: waits until others leave the processors alone, and runs each plan
- * once, unless it is the first and the plans are warm. SCR_OK or what a run returned.
+ * Before each visit of a contest: waits until others leave the processors alone, and warms up each
+ * plan as the start does, unless it is the first and they are warm. SCR_OK or what a run returned.
  */
 int scr_sampler_visit(struct scr_sampler *s, bool first);
 
-/* After the last of the planned visits: whether it is worth another, as others used the processors
- * meanwhile and do so no more. */
-bool scr_sampler_was_disturbed(struct scr_sampler *s);
+/* After each visit: looks again whether others leave the processors alone. */
+void scr_sampler_leave(struct scr_sampler *s);
+
+/* All visits so far do not count. */
+void scr_sampler_restart(struct scr_sampler *s);
+
+/*
+ * Whether no more than half of the samples come from visits that were calm at both ends. Of more
+ * than half the median is one that others left alone, or slower by no more than those scatter.
+ */
+bool scr_sampler_was_disturbed(const struct scr_sampler *s);
+
+/* After the last of the planned visits: whether it is worth another, as they were disturbed and now
+ * it is calm. */
+bool scr_sampler_wants_more(struct scr_sampler *s);
 
 /* A sample of plan `who`; of the type scr_contest_fn, user is the sampler. */
 int scr_sampler_take(void *user, size_t who, double *ns);
