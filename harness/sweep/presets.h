@@ -17,7 +17,6 @@ struct scr_preset_line {
 
 struct scr_preset {
     const char *name;
-    const char *summary;                 /* and how long it takes */
     double time_limit_s;                 /* sampling time of one row */
     const struct scr_preset_line *lines; /* the last one has axes == NULL */
     bool of_traces;                      /* the user must name them: -a workload=trace:FILE */
