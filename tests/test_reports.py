@@ -5,22 +5,25 @@
 Usage: test_reports.py SOURCE_ROOT HARNESS
 """
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
+import unittest.mock
 
 ROOT, HARNESS = map(os.path.abspath, sys.argv[1:3])
 REPORTS = os.path.join(ROOT, "results", "reports")
 WAIT = 300
 
 
-def script(name, *args):
+def script(name, *args, **env):
     return subprocess.run([sys.executable, os.path.join(REPORTS, name), *args], capture_output=True, text=True,
-                          timeout=WAIT)
+                          timeout=WAIT, env={**os.environ, **env})
 
 
 def read(*path):
@@ -57,7 +60,10 @@ class Tree(unittest.TestCase):
             self.assertIn(f"commit {run['commit']},", report)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
-            self.assertNotRegex(report + json.dumps(run), r"/(home|root|tmp|Users|mnt|work)/")
+            for root, _, files in os.walk(folder):
+                for file in files:
+                    if file.endswith((".md", ".json", ".jsonl", ".svg")):
+                        self.assertNotRegex(read(root, file), r"/(home|root|tmp|Users|mnt|work)/", f"{name}: {file}")
 
 
 class Publish(unittest.TestCase):
@@ -82,8 +88,13 @@ class Publish(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.dir)
 
-    def publish(self, *args):
-        return script("publish.py", self.sweep, "a-cpu-ref", "--reports", self.reports, *args)
+    def publish(self, *args, **env):
+        return script("publish.py", self.sweep, "a-cpu-ref", "--reports", self.reports, *args, **env)
+
+    def put_rows(self, rows):
+        before = read(self.sweep, "rows.jsonl")
+        self.addCleanup(write, before, self.sweep, "rows.jsonl")
+        write("".join(json.dumps(row) + "\n" for row in rows), self.sweep, "rows.jsonl")
 
     def put(self, **header):
         write(json.dumps({**self.run_json, **header}), self.sweep, "run.json")
@@ -133,6 +144,78 @@ class Publish(unittest.TestCase):
         p = subprocess.run([HARNESS, "--plot", folder], capture_output=True, text=True, timeout=WAIT)
         self.assertEqual(p.returncode, 0, p.stderr)
 
+    def test_names(self):
+        """Names and paths of any form go where they can be, and nothing else changes its name."""
+        rows = [json.loads(line) for line in read(self.sweep, "rows.jsonl").splitlines()]
+        report = read(self.sweep, "report.md")
+        self.addCleanup(write, report, self.sweep, "report.md")
+        for host in ("gpu", "ab", "c", "bob-pc.lab.example", "a-cpu"):
+            words = ["-I/home/bob/include", "file:///home/bob/f.safetensors", "../bob/g", "/home/bob", "PATH=a:/home/bob/b",
+                     "~bob/h", "~/i", "/home/alice", "/data/bob/j", "bob/k", f"results/20260101T000000Z-{host}"]
+            names = {**self.run_json["options"], "cwd": "/home/bob/src",
+                     "command": [*self.run_json["options"]["command"], *words]}
+            self.put(machine={**self.run_json["machine"], "host": host}, options=names)
+            self.put_rows([{**r, "repro": " ".join([r["repro"], *words]), "variant": "gpu", "params": "WIDE=1 ab=2 f16/x",
+                            "reason": f"{host}: cannot open '/home/bob/l' on bob-pc"} for r in rows])
+            write(report + "    harness " + " ".join(words) + "\n", self.sweep, "report.md")
+            p = self.publish("--commit", "abc1234", USER="bob", LOGNAME="bob", HOME="/home/bob")
+            self.assertEqual(p.returncode, 0, p.stderr)
+            folder = os.path.join(self.reports, "a-cpu-ref")
+            for name in ("report.md", "rows.jsonl", "run.json"):
+                text = read(folder, name)
+                for leak in ("bob/", "/bob", "/home", "alice", "file:", "lab.example", "~bob"):
+                    self.assertNotIn(leak, text, (host, name))
+                self.assertNotRegex(text, r"\bbob\b", (host, name))
+            row = json.loads(read(folder, "rows.jsonl").splitlines()[0])
+            self.assertEqual((row["variant"], row["params"], row["kernel"]), ("gpu", "WIDE=1 ab=2 f16/x", rows[0]["kernel"]))
+            self.assertIn(" include f.safetensors g ~ PATH=a:b h i ~ j user/k ", row["repro"].replace("-I", ""))
+            self.assertIn("Z-a-cpu-ref", row["repro"])
+            self.assertEqual(json.loads(read(folder, "run.json"))["machine"]["host"], "a-cpu-ref")
+
+    def test_leaks_are_refused(self):
+        """What no rule knows of is found before anything is published, and the old report stays."""
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        folder = os.path.join(self.reports, "a-cpu-ref")
+        before = read(folder, "report.md")
+        picture = os.path.join(self.sweep, "plots", "more.svg")
+        self.addCleanup(os.remove, picture)
+        self.put(machine={**self.run_json["machine"], "host": "pc-of-bob.lab.example"})
+        row = json.loads(read(self.sweep, "rows.jsonl").splitlines()[0])
+        for text, peer in (("/home/alice/x", ""), ("/work/of/b/x", ""), ("by bob", ""), ("pc-of-bob.lab.example", ""),
+                           ("", "tool-of-bob")):
+            write(f"<svg><text>{text}</text></svg>", picture)
+            self.put_rows([{**row, "peer": peer}])
+            p = self.publish("--commit", "def5678", USER="bob", LOGNAME="bob", HOME="/work/of/b")
+            self.assertEqual(p.returncode, 1, text)
+            self.assertIn("rows.jsonl" if peer else "more.svg", p.stderr)
+            self.assertEqual(read(folder, "report.md"), before)
+            self.assertEqual([n for n in os.listdir(self.reports) if n.startswith(".")], [])
+
+    def test_doubts(self):
+        """Each figure says which way to skip it is of, and by letters why its time is in doubt."""
+        rows = [json.loads(line) for line in read(self.sweep, "rows.jsonl").splitlines()]
+        for r in rows:
+            r.update(flags="", n_samples=10, t_ci_lo_ns=r["t_median_ns"], t_ci_hi_ns=r["t_median_ns"])
+            if r["skip"] in ("tile", "slice"):
+                r.update(speedup_vs_masked=2.0, speedup_vs_masked_lo=1.9, speedup_vs_masked_hi=2.1)
+            if r["skip"] == "slice":
+                r["speedup_vs_masked"] = 2.05
+                if r["workload"] == "planted:0.05x64":
+                    r["flags"] = "near-floor,throttled,over-ideal"
+                if r["workload"] == "ends:1":
+                    r["n_samples"] = 5
+        self.put_rows(rows)
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
+            write(read(ROOT, name), self.dir, name)
+        p = script("tables.py", "--reports", self.reports, "--root", self.dir)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        text = read(self.dir, "README.md")
+        self.assertIn("| 5 %, in runs of 64 | 2.05× (1.90–2.10) by slice [1]<sup>T,F</sup> |", text)
+        self.assertRegex(text, r"\| everything alive \| 2\.05× \(1\.90–2\.10\) by slice \[2\]<sup>W</sup> \|")
+        self.assertIn("T throttled: with the clock held down; F near-floor: shorter than three empty kernels; W wide", text)
+        self.assertNotIn("U unsteady", text)
+
     def test_tables(self):
         """Blocks are filled from the rows, and a figure that is changed by hand is found."""
         self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
@@ -148,9 +231,13 @@ class Publish(unittest.TestCase):
         best = max(r["speedup_vs_masked"] for r in rows if r["workload"] == "planted:0.05x64" and r["seq_q"] == 128
                    and r["skip"] != "none" and r["choice"] != "given")
         line = next(line for line in text.splitlines() if line.startswith("| 5 %, in runs of 64 |"))
-        said = re.search(r"(~?[\d.]+)×|no difference", line)
+        said = re.search(r"(~?[\d.]+)×|no difference \(([\d.]+)–([\d.]+)\)", line)
         if said.group(1):
             self.assertAlmostEqual(float(said.group(1).strip("~")), best, delta=0.006 * best + 0.006)
+        else:
+            self.assertLessEqual(float(said.group(2)), 1.0)
+            self.assertGreaterEqual(float(said.group(3)), 1.0)
+            self.assertTrue(float(said.group(2)) - 0.006 <= best <= float(said.group(3)) + 0.006, (line, best))
         self.assertIn("[1] harness --sweep --device ref:0 -a workload=planted:0.05x64", text)
         self.assertIn("a-cpu-ref", read(self.dir, "results", "reports", "README.md"))
         write(text.replace("| 5 %, in runs of 64 | ", "| 5 %, in runs of 64 | 9"), self.dir, "README.md")
@@ -168,6 +255,114 @@ class Publish(unittest.TestCase):
         self.assertEqual(script("tables.py", *args).returncode, 0)
         self.assertEqual(script("tables.py", "--check", *args).returncode, 0)
         self.assertIn("No report is published yet", read(empty, "README.md"))
+
+
+class Claims(unittest.TestCase):
+    """Verdicts follow from figures, either way."""
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, REPORTS)
+        import claims
+        cls.claims = claims
+
+    def test_share_over(self):
+        """Against the integral over the angle: its density is sin^(dims - 2)."""
+        def integral(dims, end, n=20000):
+            return sum(math.sin((i + 0.5) * end / n) ** (dims - 2) for i in range(n)) * end / n
+        for similarity, dims in ((0.5, 64), (0.1, 64), (0.0, 16), (0.3, 3), (0.9, 16)):
+            exact = integral(dims, math.acos(similarity)) / integral(dims, math.pi)
+            self.assertAlmostEqual(self.claims.share_over(similarity, dims) / exact, 1, delta=1e-6)
+
+    def test_by_chance(self):
+        def verdict(density, pairs=6.7e7):
+            report = types.SimpleNamespace(rows=[{
+                "status": "ok", "workload": "iid", "window": "inf", "dk": 64, "dv": 64, "r": 2, "data_hash": "0", "heads": 8,
+                "pairs_live": 1, "pair_density": density, "pairs_admissible": pairs, "device": "ref:0", "seq_q": 4096,
+                "dtype": "f32", "kernel": "dense"}])
+            return self.claims.by_chance([report], self.claims.Commands())[0][1]
+        self.assertRegex(verdict(1.12e-5), "^holds")
+        self.assertRegex(verdict(1.3e-5), "^undecided")
+        self.assertRegex(verdict(0.0), "^undecided")
+        for wrong in (2e-5, 0.5e-5):
+            with unittest.mock.patch.object(self.claims, "BY_CHANCE", wrong):
+                self.assertEqual(verdict(1.12e-5), "does not hold")
+
+    def test_slower(self):
+        """Not "at every length" where one alone was measured."""
+        def verdict(lengths, eager=5.0):
+            common = {"workload": "planted:0.05x64", "window": "inf", "dk": 64, "dv": 64, "heads": 8, "dtype": "bf16",
+                      "device": "cuda:0", "peer": "x", "status": "ok", "repro": "harness --peer x"}
+            rows = [{**common, "seq_q": n, "op": op, "kernel": kernel, "t_median_ns": t, "t_ci_lo_ns": t, "t_ci_hi_ns": t}
+                    for n in lengths for op, kernel, t in (("softmax", "sdpa", 1.0), ("screening", "eager", eager))]
+            report = types.SimpleNamespace(
+                rows=rows, label=lambda: "x", shape={"dtype": "bf16"},
+                find=lambda **want: [r for r in rows if all(r[k] == v for k, v in want.items())],
+                peer=lambda op, **want: next((r for r in rows if r["op"] == op and r["seq_q"] == want["seq_q"]), None))
+            return self.claims.slower([report], self.claims.Commands())[0][1]
+        self.assertIn("at every length", verdict(self.claims.SLOWER))
+        self.assertIn("at 1 of the 4 lengths", verdict([512]))
+        self.assertRegex(verdict(self.claims.SLOWER, 0.5), "^does not hold")
+
+
+class Make(unittest.TestCase):
+    """make.sh with a harness that does as it is told, in a tree of its own."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="scr-make-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.root = os.path.join(self.dir, "root")
+        self.reports = os.path.join(self.root, "results", "reports")
+        os.makedirs(self.reports)
+        for name in ("make.sh", "publish.py", "tables.py", "rows.py", "claims.py", "README.md", "claims.md"):
+            shutil.copy(os.path.join(REPORTS, name), self.reports)
+        for name in ("README.md", os.path.join("results", "README.md")):
+            shutil.copy(os.path.join(ROOT, name), os.path.join(self.root, name))
+
+    def make(self, device, status=0, version="abc1234", has="", **env):
+        """Runs it; returns it, and the words of the sweep, or None where there was none."""
+        words = os.path.join(self.dir, "words")
+        if os.path.exists(words):
+            os.remove(words)
+        write(f"""#!/bin/sh
+case $1 in
+    --version) echo 'harness 0.1.0 ({version})' ;;
+    --list-devices) printf '%s\\n' 'cuda:0      gpu, sm_90' '            driver 1' '            2 units  fp16' \\
+        'cuda:01     gpu  cpu, sm_90' '            driver 1  cpu' '            2 units  pci 0' \\
+        'opencl:0.0  some, x' '            driver 1' '            2 units  memory 1 B{has}' \\
+        'ref:0       some' '            driver 1' '            2 units  cpu' ;;
+    *) echo "$*" >'{words}'; exit {status} ;;
+esac
+""", self.dir, "harness")
+        os.chmod(os.path.join(self.dir, "harness"), 0o755)
+        p = subprocess.run([os.path.join(self.reports, "make.sh"), device, "a-cpu"], capture_output=True, text=True,
+                           cwd=self.dir, timeout=WAIT,
+                           env={**os.environ, "PEERS": "0", "HARNESS": "./harness", "WORK": "of/mine", **env})
+        return p, read(words).split() if os.path.exists(words) else None
+
+    def test_processors_are_sampled_longer(self):
+        for device, has, longer in (("opencl:0.0", "  cpu", True), ("opencl:0.0", "  cpu  fp16  subgroups", True),
+                                    ("opencl:0.0", "  fp16", False), ("cuda:0", "", False), ("cuda:01", "", False),
+                                    ("ref:0", "", True), ("ref", "", True)):
+            p, words = self.make(device, 2, has=has)
+            self.assertEqual("--time-limit" in words, longer, (device, has, p.stderr))
+            self.assertEqual(words[words.index("--out") + 1], os.path.join(os.path.realpath(self.dir), "of/mine/a-cpu"))
+
+    def test_commit_is_known_before_the_sweep(self):
+        for version in ("abc1234+", "unknown", ""):
+            p, words = self.make("ref:0", version=version)
+            self.assertEqual((p.returncode, words), (2, None), version)
+            self.assertIn("clean checkout", p.stderr)
+        self.assertIsNotNone(self.make("ref:0", 2, "abc1234+", COMMIT="abc1234")[1])
+
+    def test_a_failure_is_told(self):
+        for status, said in ((1, "wrong rows"), (2, "did not sweep"), (130, "goes on"), (3, "status 3")):
+            p, _ = self.make("ref:0", status)
+            self.assertEqual(p.returncode, status)
+            self.assertRegex(p.stderr, f"make.sh: .*{said}")
+        p, _ = self.make("ref:0", HARNESS="./no-harness")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("no-harness does not run", p.stderr)
 
 
 if __name__ == "__main__":

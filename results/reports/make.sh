@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Usage: make.sh DEVICE NAME [TRACE...]
 # Sweeps a device and publishes it: the preset full as results/reports/NAME, and with traces (safetensors) the preset
-# traces as NAME-traces. Run again after a stop it goes on where it was. PyTorch's kernels are measured beside them where
-# PYTHON (python3) has PyTorch and the device is a CUDA one or the processors; PEERS=0 leaves them out.
-#   HARNESS  build/harness/harness    WORK  the sweeps' own folders, default build/reports
+# traces as NAME-traces. Run again after a stop it goes on where it was. PyTorch's kernels are measured beside them
+# where PYTHON (python3) has PyTorch and the device is a CUDA one or the processors; PEERS=0 leaves them out.
+#   HARNESS  the program, default build/harness/harness    WORK  the sweeps' own folders, default build/reports
 #   COMMIT   the commit of a build that does not know its own
 set -euo pipefail
 if [ $# -lt 2 ]; then
@@ -14,9 +14,27 @@ fi
 device=$1 name=$2
 shift 2
 root=$(cd "$(dirname "$0")/../.." && pwd)
-harness=${HARNESS:-build/harness/harness}
-python=${PYTHON:-python3}
-work=${WORK:-build/reports}
+
+fail()
+{
+    local status=$1
+    shift
+    printf 'make.sh: %s\n' "$*" >&2
+    exit "$status"
+}
+
+# The caller's folder is left, and its paths must hold all the same. Of a link the name is kept: a virtual environment
+# goes by it. A word without a slash is looked for as the shell does.
+absolute()
+{
+    case $1 in
+        */*) realpath -ms "$1" ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
+harness=$(absolute "${HARNESS:-$root/build/harness/harness}")
+python=$(absolute "${PYTHON:-python3}")
+work=$(realpath -ms "${WORK:-$root/build/reports}")
 traces=''
 for file in "$@"; do
     traces=$traces${traces:+,}trace:$(realpath "$file")
@@ -24,11 +42,33 @@ done
 cd "$root"
 mkdir -p "$work"
 
-# Times of processors scatter more than those of GPUs.
+version=$("$harness" --version) || fail 2 "$harness does not run: build it, or name it by HARNESS"
+
+# Before the sweep: publish.py refuses rows of sources that nobody can find again.
+commit=${COMMIT:-$(sed -n 's/.*(\(.*\)).*/\1/p' <<<"$version")}
+case $commit in
+    '' | unknown | *+)
+        fail 2 "the build does not tell from which sources it is (commit ${commit:-unknown}):" \
+            "build it from a clean checkout, or name the commit by COMMIT"
+        ;;
+esac
+
+# Times of processors scatter more than those of GPUs. The third line of a device says what it is and has.
+is_cpu()
+{
+    "$harness" --list-devices | awk -v id="$device" '
+        $1 == id || index($1, id ":") == 1 { line = NR }
+        line && NR == line + 2 && /  cpu( |$)/ { found = 1 }
+        END { exit !found }'
+}
 cpu=false
-"$harness" --list-devices | grep -A3 "^$device " | grep -q ' cpu$' && cpu=true
+if is_cpu; then
+    cpu=true
+fi
 limit=()
-$cpu && limit=(--time-limit 1.5s)
+if $cpu; then
+    limit=(--time-limit 1.5s)
+fi
 
 peers=()
 if [ "${PEERS:-1}" != 0 ] && "$python" -c 'import torch' 2>/dev/null; then
@@ -50,7 +90,13 @@ sweep()
             ${peers[@]+"${peers[@]}"} "$@" >"$folder.txt" || status=$?
     fi
     tail -n 3 "$folder.txt"
-    [ $status -eq 0 ] || [ $status -eq 5 ]
+    case $status in
+        0 | 5) ;;
+        1) fail 1 "the sweep has wrong rows, which are not published: $folder.txt says which" ;;
+        2) fail 2 "the harness did not sweep: its message is above, or in $folder.txt" ;;
+        130) fail 130 "interrupted; the same command goes on" ;;
+        *) fail "$status" "the harness ended with status $status: its message is above, or in $folder.txt" ;;
+    esac
 }
 
 publish()

@@ -10,20 +10,30 @@ NAME      DEVICE-BACKEND or DEVICE-BACKEND-traces, such as nvidia-h100-cuda
 --partial take a sweep that did not come to its end, too
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
-(harness --plot) or of no use elsewhere. What names the user's machine goes: files outside the folder where the
-command was given have their last names alone, the program is harness, the host is NAME. A report is replaced.
+(harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
+it: files outside the folder where the command was given have their last names alone, the program is harness, the host
+is NAME, the user is user. Where a home, the user's name or the host's is left in a file nothing is published. A report
+is replaced as a whole.
 """
 import argparse
+import getpass
 import json
 import os
 import re
 import shlex
 import shutil
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATH = re.compile(r"(?<![\w.:/)\]-])/(?:[^\s/'\",;:()<>|]+/)*[^\s/'\",;:()<>|]+")
+PART = r"[^\s/'\",;:()<>|]+"
+# /a/b but for what is a fraction or a link (f16/bf16, https://x); also behind file:// and -I; ../a/b, ~/a/b and ~a/b.
+PATH = re.compile(rf"""(?:file://(?=/)|(?<![\w./)\]<-])|(?<=[\s'"=,]-[A-Z])|(?<=^-[A-Z]))
+                       (?:/{PART}|(?:\./)*\.\./{PART}|~(?:[A-Za-z_][\w.-]*)?/{PART})(?:/{PART})*""", re.X | re.M)
+A_HOME = re.compile(rf"/(?:home|Users)/{PART}|(?<![\w.])/root\b")
 KEPT_EMPTY = {"peer", "reason"}  # readers of the rows may look at these without asking
+PERSONAL = ("repro", "reason", "workload")  # the columns of a row that can name the machine; of a run:
+PERSONAL_OF_RUN = ("options", "machine", "binding", "note")
 MOUNTED = ("/usr/", "/opt/", "/etc/", "/dev/", "/lib/")
 
 
@@ -36,21 +46,66 @@ def read_rows(folder):
         return [json.loads(line) for line in f]
 
 
+def words_of(text):
+    return re.findall(r"[A-Za-z0-9]+", text)
+
+
+def words_of_readme():
+    """A name that is a word of this cannot be told from the reports' own."""
+    with open(os.path.join(HERE, "..", "README.md"), encoding="utf-8") as f:
+        return set(words_of(f.read()))
+
+
+def words_of_rows(run, rows):
+    """What the other columns say: a host that is called gpu is called as a variant is."""
+    words = set(words_of(run["machine"].get("cpu", "")))
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, str) and key not in PERSONAL:
+                words.update(words_of(value))
+    return words
+
+
+def one_word(name):
+    """Matches the name where letters and digits do not go on."""
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])")
+
+
 class Names:
     """What the texts of a run may not tell, and what stands in its place."""
 
-    def __init__(self, run, name):
+    def __init__(self, run, rows, name):
         options = run["options"]
         self.cwd = (options.get("cwd") or "").rstrip("/")
         self.program = options["command"][0]
-        self.host = run["machine"].get("host", "")
+        self.home = os.path.expanduser("~").rstrip("/")
         self.name = name
+        self.host = run["machine"].get("host", "")
+        self.folder = re.compile(rf"(?<=Z-){re.escape(self.host)}(?![A-Za-z0-9])") if self.host else None
+        common = words_of_readme()
+        self.words = {}
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = ""  # of a container without names
+        if len(user) >= 3 and user not in common | {"root", "user"}:
+            self.words[user] = "user"
+        common |= words_of_rows(run, rows)
+        for host in (self.host, self.host.split(".")[0]):
+            if host and host not in common and not one_word(host).search(name):
+                self.words[host] = name
 
     def shorten(self, path):
+        if path.startswith("file://"):
+            path = path[len("file://"):]
         if path == self.program or path == os.path.join(self.cwd, self.program):
             return "harness"
+        if self.cwd and ".." in path.split("/"):
+            path = os.path.normpath(os.path.join(self.cwd, path))
         if self.cwd and path.startswith(self.cwd + "/"):
             return path[len(self.cwd) + 1:]
+        if path == self.home or A_HOME.fullmatch(path):
+            return "~"
         return path if path.startswith(MOUNTED) else os.path.basename(path)
 
     def clean(self, text):
@@ -59,8 +114,10 @@ class Names:
         text = " ".join("harness" if word in (self.program, shlex.quote(self.program)) else word for word in words)
         text = re.sub(r"(?<=trace:)/\S*?(?=[,\s']|$)", lambda m: self.shorten(m.group()), text)
         text = PATH.sub(lambda m: self.shorten(m.group()), text)
-        if len(self.host) > 2:
-            text = re.sub(rf"(?<![\w.-]){re.escape(self.host)}(?![\w-])", self.name, text)
+        if self.folder:
+            text = self.folder.sub(self.name, text)  # results/UTC-HOST
+        for word in sorted(self.words, key=len, reverse=True):
+            text = one_word(word).sub(self.words[word], text)
         return text
 
     def clean_json(self, value):
@@ -71,6 +128,24 @@ class Names:
         if isinstance(value, dict):
             return {k: self.clean_json(v) for k, v in value.items()}
         return value
+
+    def clean_keys(self, value, keys):
+        return {k: self.clean_json(v) if k in keys else v for k, v in value.items()}
+
+    def refuse_leaks(self, folder):
+        """The last look: whatever the rules above do not know of must not be published."""
+        for root, _, files in os.walk(folder):
+            for file in sorted(files):
+                with open(os.path.join(root, file), encoding="utf-8") as f:
+                    text = f.read()
+                found = A_HOME.search(text)
+                if found or (len(self.home) > 1 and self.home in text):
+                    raise Refused(f"{file} would have the path {found.group() if found else self.home}")
+                for word in self.words:
+                    # Two letters can be anything in the tags of a picture.
+                    where = re.sub(r"<[^>]*>", " ", text) if len(word) < 3 and file.endswith(".svg") else text
+                    if one_word(word).search(where):
+                        raise Refused(f"{file} would have the name of the user or of the host: {word}")
 
 
 def title(run, rows):
@@ -101,32 +176,38 @@ def publish(folder, name, reports, commit=None, partial=False):
         run = json.load(f)
     rows = read_rows(folder)
     check(run, rows, partial, commit)
-    names = Names(run, name)
+    names = Names(run, rows, name)
     with open(os.path.join(folder, "report.md"), encoding="utf-8") as f:
         report = names.clean(f.read())
     if commit:
         report = report.replace(f"commit {run['commit']},", f"commit {commit},")
         run["commit"] = commit
     report = re.sub(r"\A# .*", "# " + title(run, rows), report)
-    run = names.clean_json(run)
+    run = names.clean_keys(run, PERSONAL_OF_RUN)
     run["options"].pop("cwd", None)
     run["machine"].update(host=name, topology=None)
     into = os.path.join(reports, name)
-    if os.path.exists(into):
-        shutil.rmtree(into)
-    os.makedirs(os.path.join(into, "plots"))
-    with open(os.path.join(into, "report.md"), "w", encoding="utf-8") as f:
-        f.write(report)
-    with open(os.path.join(into, "run.json"), "w", encoding="utf-8") as f:
-        json.dump(run, f, indent=2)
-        f.write("\n")
-    with open(os.path.join(into, "rows.jsonl"), "w", encoding="utf-8") as f:
-        for row in rows:
-            kept = {k: v for k, v in names.clean_json(row).items() if v not in (None, "") or k in KEPT_EMPTY}
-            f.write(json.dumps(kept, separators=(",", ":")) + "\n")
-    for file in sorted(os.listdir(os.path.join(folder, "plots"))):
-        if file.endswith(".svg"):
-            shutil.copy(os.path.join(folder, "plots", file), os.path.join(into, "plots", file))
+    # Beside the old report, which stays until all of the new one is there.
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
+        new, old = os.path.join(aside, "new"), os.path.join(aside, "old")
+        os.makedirs(os.path.join(new, "plots"))
+        with open(os.path.join(new, "report.md"), "w", encoding="utf-8") as f:
+            f.write(report)
+        with open(os.path.join(new, "run.json"), "w", encoding="utf-8") as f:
+            json.dump(run, f, indent=2)
+            f.write("\n")
+        with open(os.path.join(new, "rows.jsonl"), "w", encoding="utf-8") as f:
+            for row in rows:
+                kept = {k: v for k, v in names.clean_keys(row, PERSONAL).items()
+                        if v not in (None, "") or k in KEPT_EMPTY}
+                f.write(json.dumps(kept, separators=(",", ":")) + "\n")
+        for file in sorted(os.listdir(os.path.join(folder, "plots"))):
+            if file.endswith(".svg"):
+                shutil.copy(os.path.join(folder, "plots", file), os.path.join(new, "plots", file))
+        names.refuse_leaks(new)
+        if os.path.exists(into):
+            os.rename(into, old)
+        os.rename(new, into)
     return into
 
 

@@ -6,6 +6,17 @@ import shlex
 
 SOFTMAX, SCREENING = "softmax", "screening"
 
+# Flags that put a time in doubt, and what to say of them; wide-interval is told from the row, as the harness does.
+DOUBTS = {"throttled": "with the clock held down", "not-cold": "with caches that could not be made cold",
+          "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
+          "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
+          "apart": "not timed beside what it is compared with",
+          "wide-interval": "a time within more than ±5 %, or of fewer than six samples"}
+
+# As in the tables of the harness.
+LETTERS = {"throttled": "T", "not-cold": "C", "near-floor": "F", "unsteady": "U", "busy": "B", "events-off": "e",
+           "apart": "A", "wide-interval": "W"}
+
 
 class Report:
     """A folder of results/reports: what publish.py makes."""
@@ -49,9 +60,19 @@ class Report:
                 and all(v is None or r.get(k) == v for k, v in want.items())]
 
     def skipping(self, **want):
-        """Of the rows that skip, with the tile of the tables, the one that gains most."""
+        """
+        Of the rows that skip, with the tile of the tables, the one that gains most. It may be of either way to skip,
+        and in doubt: a figure of it says so, by skip_of and Commands.mark.
+        """
         rows = [r for r in self.find(**want) if is_skip(r) and r.get("choice") != "given" and r.get("speedup_vs_masked")]
         return max(rows, key=lambda r: r["speedup_vs_masked"], default=None)
+
+    def beside(self, peer):
+        """The row that the ratio of a peer's row is against: the fastest tile-skip on its data."""
+        same = ("data_hash", "device", "dtype", "cache")
+        rows = [r for r in self.rows if not r.get("peer") and r["status"] == "ok" and r["kernel"] == "tile-skip"
+                and r.get("t_median_ns") and all(r.get(k) == peer.get(k) for k in same)]
+        return min(rows, key=lambda r: r["t_median_ns"], default=None)
 
     def peer(self, op, **want):
         """Of the rows of peers of an operator the fastest."""
@@ -61,6 +82,22 @@ class Report:
 
 def is_skip(r):
     return not r.get("peer") and r.get("kernel") == "tile-skip" and r.get("skip") in ("tile", "slice")
+
+
+def doubts(r):
+    """Why the time of a row is to be taken with care: what the verdict of a report counts."""
+    flags = (r.get("flags") or "").split(",")
+    found = [flag for flag in DOUBTS if flag in flags]
+    if r.get("t_median_ns") is not None:
+        lo, hi = r.get("t_ci_lo_ns"), r.get("t_ci_hi_ns")
+        if (r.get("n_samples") or 0) < 6 or lo is None or hi is None or hi - lo > 2 * 0.05 * r["t_median_ns"]:
+            found.append("wide-interval")
+    return found
+
+
+def skip_of(r):
+    """The way to skip that a figure is of, where the better one was taken."""
+    return f"by {r['skip']}"
 
 
 def is_trace(r):
@@ -115,23 +152,47 @@ def command_of(r):
     return " ".join(shlex.quote(w) for w in words)
 
 
+class Doubts:
+    """The letters that stand behind figures of rows in doubt, and their legend."""
+
+    def __init__(self):
+        self.used = set()
+
+    def mark(self, *rows):
+        known = {flag for r in rows if r for flag in doubts(r)}
+        found = [flag for flag in DOUBTS if flag in known]
+        self.used.update(found)
+        return f"<sup>{','.join(LETTERS[flag] for flag in found)}</sup>" if found else ""
+
+    def lines(self):
+        if not self.used:
+            return []
+        said = [f"{LETTERS[flag]} {flag}: {text}" for flag, text in DOUBTS.items() if flag in self.used]
+        return ["To be taken with care, by the letter behind the figure: " + "; ".join(said) + ".", ""]
+
+
 class Commands:
     """Numbers the commands that a text refers to."""
 
     def __init__(self):
         self.list = []
+        self.doubts = Doubts()
 
-    def mark(self, *rows):
+    def mark(self, *rows, timed=True, beside=None):
+        """
+        The numbers of the rows' commands, each with the letters of its doubts where the figure is one of times.
+        beside: a row that the figure needs, too, whose command is the same.
+        """
         marks = []
         for r in rows:
             command = command_of(r)
             if command not in self.list:
                 self.list.append(command)
-            marks.append(f"[{self.list.index(command) + 1}]")
+            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside) if timed else ""))
         return " ".join(marks)
 
     def lines(self):
         if not self.list:
             return []
-        return ["<details><summary>The command of each figure</summary>", ""] + \
+        return self.doubts.lines() + ["<details><summary>The command of each figure</summary>", ""] + \
                [f"    [{i + 1}] {c}" for i, c in enumerate(self.list)] + ["", "</details>"]

@@ -14,7 +14,7 @@ import re
 import sys
 
 from claims import claims_block
-from rows import SCREENING, SOFTMAX, Commands, is_skip, is_trace, load, ratio, share
+from rows import SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, ratio, share, skip_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `harness --sweep --preset full` makes one of your machine."
@@ -29,7 +29,7 @@ def against_masked(text, workload, window="inf"):
     def figure(report, commands):
         row = report.skipping(workload=workload, window=window)
         said = ratio(row, "speedup_vs_masked")
-        return said and f"{said} {commands.mark(row)}"
+        return said and f"{said} {skip_of(row)} {commands.mark(row)}"
     return text, figure
 
 
@@ -37,7 +37,7 @@ def with_windows(report, commands):
     seq = longest(report, workload="iid", window="init")
     row = report.skipping(workload="iid", window="init", seq_q=seq)
     said = ratio(row, "speedup_vs_masked")
-    return said and f"{seq}: {said} {commands.mark(row)}"
+    return said and f"{seq}: {said} {skip_of(row)} {commands.mark(row)}"
 
 
 def against_peer(text, op, column, workload, window):
@@ -47,7 +47,7 @@ def against_peer(text, op, column, workload, window):
                    if r.get("peer") and r["op"] == op and r.get(column)}
         row = lengths and report.peer(op, seq_q=max(lengths), workload=workload, window=window)
         said = ratio(row, column) if row else None
-        return said and f"{row['seq_q']}: {said}, {row['kernel']} {commands.mark(row)}"
+        return said and f"{row['seq_q']}: {said}, {row['kernel']} {commands.mark(row, beside=report.beside(row))}"
     return text, figure
 
 
@@ -66,8 +66,8 @@ def break_even(report, commands):
         return None
     most = max(gains, key=lambda r: r["tile_density"])
     least = min(others, key=lambda r: r["tile_density"], default=None)
-    text = f"{share(most['tile_density'])} {commands.mark(most)}"
-    return text + (f"; {share(least['tile_density'])} {commands.mark(least)}" if least else "")
+    text = f"{share(most['tile_density'])} {skip_of(most)} {commands.mark(most)}"
+    return text + (f"; {share(least['tile_density'])} {skip_of(least)} {commands.mark(least)}" if least else "")
 
 
 FIGURES = [
@@ -109,7 +109,7 @@ def caveat_lines(reports, commands):
              "| report | such rows | the worst | there |", "|---|---:|---|---|"]
     for report in reports:
         rows, lost = losers(report)
-        worst = f"{ratio(lost[0], 'speedup_vs_masked')} {commands.mark(lost[0])}" if lost else ""
+        worst = lost and f"{ratio(lost[0], 'speedup_vs_masked')} {skip_of(lost[0])} {commands.mark(lost[0])}" or ""
         what = ", recorded layers" if report.preset == "traces" else ""
         lines.append(f"| {report.label()}{what} | {len(lost)} of {len(rows)} | {worst} | {where(lost[0]) if lost else ''} |")
     return lines
@@ -132,11 +132,12 @@ def layer_lines(reports, commands):
                 continue
             best = max(own, key=lambda r: r["speedup_vs_masked"])
             peer = min(softmax, key=lambda r: r["t_median_ns"], default=None)
-            against = f"{ratio(peer, 'vs_softmax')}, {peer['kernel']} {commands.mark(peer)}" if peer else ""
+            against = peer and (f"{ratio(peer, 'vs_softmax')}, {peer['kernel']} "
+                                f"{commands.mark(peer, beside=report.beside(peer))}") or ""
             lines.append(f"| {layer_name(best)}: {best['heads']} heads, {best['seq_q']} tokens, dims {best['dk']}, "
                          f"{best['dv']} | [{report.label()}](results/reports/{report.name}/report.md) | "
-                         f"{ratio(best, 'speedup_vs_masked')} {commands.mark(best)} | {ratio(best, 'vs_no_skip') or ''} | "
-                         f"{against} |")
+                         f"{ratio(best, 'speedup_vs_masked')} {skip_of(best)} {commands.mark(best)} | "
+                         f"{ratio(best, 'vs_no_skip') or ''} | {against} |")
     if lines:
         lines = ["Recorded layers, whole, with their own windows and thresholds:", "",
                  "| layer | report | vs masked-dense | of that by the threshold | softmax attention takes |",
@@ -171,9 +172,10 @@ def figures_block(reports):
         cells = [figure(r, commands) or "" for r in reports]
         if any(cells):
             lines.append(f"| {text} | " + " | ".join(cells) + " |")
-    lines += ["", "How many times faster than `masked-dense` with the best of its tiles; of softmax attention and PyTorch, "
-              "how many times as long as the fastest `tile-skip` they take, at the length before the colon. In brackets the "
-              "95 % interval, then the number of the command.", ""]
+    lines += ["", "How many times faster than `masked-dense` with the best of its tiles; of softmax attention and "
+              "PyTorch, how many times as long as the fastest `tile-skip` they take, at the length before the colon. In "
+              "brackets the 95 % interval, then which of `skip=tile` (whole tiles are left out) and `skip=slice` (parts "
+              "of a tile, too) was the better, and the number of the command.", ""]
     lines += layer_lines(traces, commands)
     return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
 
@@ -190,8 +192,10 @@ def list_block(reports):
     if lost:
         lines += ["", "Every row that skips and is slower than `masked-dense`, by its interval:", "",
                   "| report | time of masked-dense over its own | there |", "|---|---|---|"]
-        lines += [f"| {r.name} | {ratio(row, 'speedup_vs_masked')} | {where(row)}, skip={row['skip']} |"
-                  for r, row in lost]
+        letters = Doubts()
+        lines += [f"| {r.name} | {ratio(row, 'speedup_vs_masked')} {letters.mark(row)} | {where(row)}, "
+                  f"skip={row['skip']} |" for r, row in lost]
+        lines += [""] + letters.lines()
     return lines
 
 
