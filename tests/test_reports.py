@@ -48,6 +48,17 @@ class Tree(unittest.TestCase):
             text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", read(ROOT, name), flags=re.S)
             self.assertNotRegex(text, r"\d(\.\d+)? ?(×|x |times (faster|slower|as ))", name)
 
+    def test_commands_can_be_typed(self):
+        """In the READMEs a command names the program where a build has it, and files that are there."""
+        for name in ("README.md", os.path.join("results", "README.md"), os.path.join("results", "reports", "README.md")):
+            # The blocks have the commands of other machines.
+            text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", read(ROOT, name), flags=re.S)
+            self.assertNotRegex(text, r"(?m)(^    |`)harness --", name)
+            for line in re.findall(r"(?m)^    (\S.*)", text):
+                for file in re.findall(r"(?:harness/peers|tests|results)/[\w./-]+\.(?:py|sh|safetensors)", line):
+                    self.assertTrue(os.path.exists(os.path.join(ROOT, file)), f"{name}: {file}")
+                self.assertNotRegex(line, r"trace:(?!tests/|FILE)", name)
+
     def test_reports_are_whole(self):
         for name in sorted(os.listdir(REPORTS)):
             folder = os.path.join(REPORTS, name)
@@ -74,8 +85,8 @@ class Publish(unittest.TestCase):
         cls.dir = tempfile.mkdtemp(prefix="scr-reports-")
         shutil.copytree(os.path.join(ROOT, "tests", "data"), os.path.join(cls.dir, "data"))
         words = [HARNESS, "--sweep", "--preset", "full", "--device", "ref", "--time-limit", "0.02s", "--out", "sweep",
-                 "-a", "seq=64,128", "-a", "heads=1", "-a", "head_dim=16", "-a", "window=inf", "-a", "r=2", "-a", "dtype=f32",
-                 "-a", "workload=planted:0.05x64,ends:1,trace:" + os.path.join(cls.dir, "data",
+                 "-a", "seq=64,128", "-a", "heads=1", "-a", "head_dim=16", "-a", "window=inf", "-a", "r=2", "-a",
+                 "dtype=f32", "-a", "workload=planted:0.05x64,ends:1,trace:" + os.path.join(cls.dir, "data",
                                                                                "psi16_k16v64.safetensors")]
         p = subprocess.run(words, cwd=cls.dir, capture_output=True, text=True, timeout=WAIT)
         assert p.returncode == 0, p.stderr
@@ -113,7 +124,8 @@ class Publish(unittest.TestCase):
         self.put()
         rows = read(self.sweep, "rows.jsonl")
         self.addCleanup(write, rows, self.sweep, "rows.jsonl")
-        write(json.dumps({**json.loads(rows.splitlines()[0]), "status": "wrong"}) + "\n" + rows, self.sweep, "rows.jsonl")
+        wrong = json.dumps({**json.loads(rows.splitlines()[0]), "status": "wrong"})
+        write(wrong + "\n" + rows, self.sweep, "rows.jsonl")
         p = self.publish("--commit", "abc1234")
         self.assertEqual(p.returncode, 1)
         self.assertIn("wrong", p.stderr)
@@ -150,12 +162,13 @@ class Publish(unittest.TestCase):
         report = read(self.sweep, "report.md")
         self.addCleanup(write, report, self.sweep, "report.md")
         for host in ("gpu", "ab", "c", "bob-pc.lab.example", "a-cpu"):
-            words = ["-I/home/bob/include", "file:///home/bob/f.safetensors", "../bob/g", "/home/bob", "PATH=a:/home/bob/b",
-                     "~bob/h", "~/i", "/home/alice", "/data/bob/j", "bob/k", f"results/20260101T000000Z-{host}"]
+            words = ["-I/home/bob/include", "file:///home/bob/f.safetensors", "../bob/g", "/home/bob",
+                     "PATH=a:/home/bob/b", "~bob/h", "~/i", "/home/alice", "/data/bob/j", "bob/k", f"results/20260101T000000Z-{host}"]
             names = {**self.run_json["options"], "cwd": "/home/bob/src",
                      "command": [*self.run_json["options"]["command"], *words]}
             self.put(machine={**self.run_json["machine"], "host": host}, options=names)
-            self.put_rows([{**r, "repro": " ".join([r["repro"], *words]), "variant": "gpu", "params": "WIDE=1 ab=2 f16/x",
+            self.put_rows([{**r, "repro": " ".join([r["repro"], *words]), "variant": "gpu",
+                            "params": "WIDE=1 ab=2 f16/x",
                             "reason": f"{host}: cannot open '/home/bob/l' on bob-pc"} for r in rows])
             write(report + "    harness " + " ".join(words) + "\n", self.sweep, "report.md")
             p = self.publish("--commit", "abc1234", USER="bob", LOGNAME="bob", HOME="/home/bob")
@@ -167,7 +180,8 @@ class Publish(unittest.TestCase):
                     self.assertNotIn(leak, text, (host, name))
                 self.assertNotRegex(text, r"\bbob\b", (host, name))
             row = json.loads(read(folder, "rows.jsonl").splitlines()[0])
-            self.assertEqual((row["variant"], row["params"], row["kernel"]), ("gpu", "WIDE=1 ab=2 f16/x", rows[0]["kernel"]))
+            self.assertEqual((row["variant"], row["params"], row["kernel"]),
+                             ("gpu", "WIDE=1 ab=2 f16/x", rows[0]["kernel"]))
             self.assertIn(" include f.safetensors g ~ PATH=a:b h i ~ j user/k ", row["repro"].replace("-I", ""))
             self.assertIn("Z-a-cpu-ref", row["repro"])
             self.assertEqual(json.loads(read(folder, "run.json"))["machine"]["host"], "a-cpu-ref")
@@ -213,7 +227,8 @@ class Publish(unittest.TestCase):
         text = read(self.dir, "README.md")
         self.assertIn("| 5 %, in runs of 64 | 2.05× (1.90–2.10) by slice [1]<sup>T,F</sup> |", text)
         self.assertRegex(text, r"\| everything alive \| 2\.05× \(1\.90–2\.10\) by slice \[2\]<sup>W</sup> \|")
-        self.assertIn("T throttled: with the clock held down; F near-floor: shorter than three empty kernels; W wide", text)
+        self.assertIn("T throttled: with the clock held down; F near-floor: shorter than three empty kernels; W wide",
+                      text)
         self.assertNotIn("U unsteady", text)
 
     def test_tables(self):
@@ -277,8 +292,8 @@ class Claims(unittest.TestCase):
     def test_by_chance(self):
         def verdict(density, pairs=6.7e7):
             report = types.SimpleNamespace(rows=[{
-                "status": "ok", "workload": "iid", "window": "inf", "dk": 64, "dv": 64, "r": 2, "data_hash": "0", "heads": 8,
-                "pairs_live": 1, "pair_density": density, "pairs_admissible": pairs, "device": "ref:0", "seq_q": 4096,
+                "status": "ok", "workload": "iid", "window": "inf", "dk": 64, "dv": 64, "r": 2, "data_hash": "0",
+                "heads": 8, "pairs_live": 1, "pair_density": density, "pairs_admissible": pairs, "device": "ref:0", "seq_q": 4096,
                 "dtype": "f32", "kernel": "dense"}])
             return self.claims.by_chance([report], self.claims.Commands())[0][1]
         self.assertRegex(verdict(1.12e-5), "^holds")
@@ -293,8 +308,8 @@ class Claims(unittest.TestCase):
         def verdict(lengths, eager=5.0):
             common = {"workload": "planted:0.05x64", "window": "inf", "dk": 64, "dv": 64, "heads": 8, "dtype": "bf16",
                       "device": "cuda:0", "peer": "x", "status": "ok", "repro": "harness --peer x"}
-            rows = [{**common, "seq_q": n, "op": op, "kernel": kernel, "t_median_ns": t, "t_ci_lo_ns": t, "t_ci_hi_ns": t}
-                    for n in lengths for op, kernel, t in (("softmax", "sdpa", 1.0), ("screening", "eager", eager))]
+            rows = [{**common, "seq_q": n, "op": op, "kernel": kernel, "t_median_ns": t, "t_ci_lo_ns": t,
+                     "t_ci_hi_ns": t} for n in lengths for op, kernel, t in (("softmax", "sdpa", 1.0), ("screening", "eager", eager))]
             report = types.SimpleNamespace(
                 rows=rows, label=lambda: "x", shape={"dtype": "bf16"},
                 find=lambda **want: [r for r in rows if all(r[k] == v for k, v in want.items())],

@@ -168,7 +168,8 @@ def skip_gain(reports, commands):
         row = max(rows, key=lambda r: r["vs_no_skip"], default=None)
         if row is not None:
             hi = row.get("vs_no_skip_hi")
-            lines.append((f"{report.label()}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} {commands.mark(row)}",
+            lines.append((f"{report.label()}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} "
+                          f"{commands.mark(row)}",
                           "holds: little" if hi is not None and hi < 1.2 else "more than that"))
     return lines
 

@@ -34,7 +34,7 @@ A_HOME = re.compile(rf"/(?:home|Users)/{PART}|(?<![\w.])/root\b")
 KEPT_EMPTY = {"peer", "reason"}  # readers of the rows may look at these without asking
 PERSONAL = ("repro", "reason", "workload")  # the columns of a row that can name the machine; of a run:
 PERSONAL_OF_RUN = ("options", "machine", "binding", "note")
-MOUNTED = ("/usr/", "/opt/", "/etc/", "/dev/", "/lib/")
+SYSTEM_FOLDERS = ("/usr/", "/opt/", "/etc/", "/dev/", "/lib/")
 
 
 class Refused(Exception):
@@ -106,7 +106,7 @@ class Names:
             return path[len(self.cwd) + 1:]
         if path == self.home or A_HOME.fullmatch(path):
             return "~"
-        return path if path.startswith(MOUNTED) else os.path.basename(path)
+        return path if path.startswith(SYSTEM_FOLDERS) else os.path.basename(path)
 
     def clean(self, text):
         """Any text of the run's: a word of a command, a line of a report."""

@@ -17,7 +17,7 @@ from claims import claims_block
 from rows import SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, ratio, share, skip_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NONE_YET = "No report is published yet: `harness --sweep --preset full` makes one of your machine."
+NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
 
 
 def longest(report, **want):
