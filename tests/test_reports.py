@@ -195,11 +195,11 @@ class Publish(unittest.TestCase):
         self.addCleanup(os.remove, picture)
         self.put(machine={**self.run_json["machine"], "host": "pc-of-bob.lab.example"})
         row = json.loads(read(self.sweep, "rows.jsonl").splitlines()[0])
-        for text, peer in (("/home/alice/x", ""), ("/work/of/b/x", ""), ("by bob", ""), ("pc-of-bob.lab.example", ""),
+        for text, peer in (("/home/alice/x", ""), ("/srv/of/b/x", ""), ("by bob", ""), ("pc-of-bob.lab.example", ""),
                            ("", "tool-of-bob")):
             write(f"<svg><text>{text}</text></svg>", picture)
             self.put_rows([{**row, "peer": peer}])
-            p = self.publish("--commit", "def5678", USER="bob", LOGNAME="bob", HOME="/work/of/b")
+            p = self.publish("--commit", "def5678", USER="bob", LOGNAME="bob", HOME="/srv/of/b")
             self.assertEqual(p.returncode, 1, text)
             self.assertIn("rows.jsonl" if peer else "more.svg", p.stderr)
             self.assertEqual(read(folder, "report.md"), before)
