@@ -19,7 +19,7 @@ half = 0.36
 
 do for [picture in 'svg png'] {
     eval picture eq 'svg' ? use_svg(name) : use_png(name)
-    plot data using 0:(0):($0 - half):($0 + half):(qk_top($2, $5, $6)):($2 / unit):xtic(sprintf('%.3g', $1)) with boxxyerror fillstyle solid noborder linecolor rgb '#E69F00', \
+    plot data using 0:(0):($0 - half):($0 + half):(qk_top($2, $5, $6)):($2 / unit):xtic(sprintf('%.2g', $1)) with boxxyerror fillstyle solid noborder linecolor rgb '#E69F00', \
          data using 0:(0):($0 - half):($0 + half):(floor_top($2, $5)):(qk_top($2, $5, $6)) with boxxyerror fillstyle solid noborder linecolor rgb '#0072B2', \
          data using 0:(0):($0 - half):($0 + half):(0):(floor_top($2, $5)) with boxxyerror fillstyle solid noborder linecolor rgb '#333333', \
          data using 0:($3 / unit):(0):(($4 - $3) / unit) with vectors nohead linewidth 2 linecolor rgb '#111111', \

@@ -4,7 +4,8 @@
  * NVIDIA's own compiler resembles, and ptxas, which assembles what either writes. Each pair of head
  * dims with one type and one kind of skipping, in turn; at (64, 64) each value of each tunable, and
  * the builds that count and that skip too much. Defaults must not spill registers, and local memory
- * must be what the declaration says.
+ * must be what the declaration says. Of the probe each type and each value of its tunable, which
+ * must not spill.
  *
  * Usage: test_opencl_ptx BUILTINS CLANG PTXAS; exit status 77 where CLANG or PTXAS is empty.
  */
@@ -98,7 +99,7 @@ static long number_of(const char *log, const char *entry, const char *unit)
 static void compile(struct tools *t, const struct scr_kernel_decl *d, const scr_problem *p,
                     scr_config c, unsigned flags, bool no_spills)
 {
-    char log[16384] = "", path[80], why[200] = "it does not compile";
+    char log[16384] = "", path[80], why[200] = "it does not compile", entry[80];
     struct scr_defines defines;
     struct scr_decl_env env;
     bool ok;
@@ -114,11 +115,12 @@ static void compile(struct tools *t, const struct scr_kernel_decl *d, const scr_
         log[fread(log, 1, sizeof log - 1, f)] = '\0';
         fclose(f);
     }
+    snprintf(entry, sizeof entry, "entry function '%s'", d->steps[0].entry);
     if (ok) {
-        const long local = number_of(log, "entry function 'screen'", " bytes smem");
+        const long local = number_of(log, entry, " bytes smem");
         const long declared = (long)d->steps[0].local_bytes(&env);
 
-        if (no_spills && number_of(log, "entry function 'screen'", " bytes spill stores") != 0) {
+        if (no_spills && number_of(log, entry, " bytes spill stores") != 0) {
             snprintf(why, sizeof why, "registers spill");
             ok = false;
         } else if (local > declared || local < declared - 1024) {
@@ -174,6 +176,20 @@ static void try_all(struct tools *t, const struct scr_kernel_decl *d)
     }
 }
 
+static void try_probe(struct tools *t, const struct scr_kernel_decl *d)
+{
+    for (int type = SCR_F16; type <= SCR_BF16; type++) {
+        const scr_problem p = problem_of((scr_dtype)type, 16, 16);
+
+        for (int v = 0; v < d->tunables[0].n_values; v++) {
+            scr_config c = {0};
+
+            scr_config_set(&c, d->tunables[0].name, d->tunables[0].values[v]);
+            compile(t, d, &p, c, 0, true);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct tools t = {.folder = "/tmp/scr-opencl-ptx-XXXXXX"};
@@ -193,6 +209,12 @@ int main(int argc, char **argv)
 
         if (strcmp(d->backend, "opencl") == 0 && strcmp(d->variant, "mma") == 0)
             try_all(&t, d);
+    }
+    for (size_t i = 0; i < scr_probe_decl_count; i++) {
+        const struct scr_kernel_decl *d = &scr_probe_decls[i];
+
+        if (strcmp(d->backend, "opencl") == 0 && strcmp(d->variant, "mma") == 0)
+            try_probe(&t, d);
     }
     snprintf(command, sizeof command, "rm -r %s", t.folder);
     printf("%d configurations, %d failed\n", t.n, t.n_failed);

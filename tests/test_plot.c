@@ -326,7 +326,8 @@ static void test_peers_are_lines_of_their_own(void **state)
     at = add_row(at, "");
     at = add_row(at,
                  ",\"peer\":\"torch\",\"op\":\"softmax\",\"kernel\":\"sdpa-flash\",\"skip\":\"\","
-                 "\"tile_q\":null,\"t_median_ns\":700,\"t_ci_lo_ns\":690,\"t_ci_hi_ns\":710");
+                 "\"dtype_out\":\"f16\",\"tile_q\":null,\"t_median_ns\":700,\"t_ci_lo_ns\":690,"
+                 "\"t_ci_hi_ns\":710");
     /* A peer may call its kernel as we do. */
     at = add_row(at, ",\"peer\":\"torch\",\"speedup_vs_masked\":7.5,\"t_median_ns\":100");
     at = add_row(at, ",\"seq_q\":2048,\"seq_k\":2048");

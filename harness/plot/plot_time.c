@@ -31,12 +31,27 @@ static void r_text(const struct scr_row *r, char *out, size_t size)
         snprintf(out, size, "own r");
 }
 
-static void seq_latency_group(struct scr_plot_point *p)
+/* A peer may give another type than was asked for: it stands beside the rows of its problem. */
+static const char *type_asked_for(const struct scr_rows_file *rows, const struct scr_row *r)
+{
+    for (size_t i = 0; r->peer[0] != '\0' && i < rows->n; i++) {
+        const struct scr_row *own = &rows->rows[i];
+
+        if (own->peer[0] == '\0' && strcmp(own->data_hash, r->data_hash) == 0 &&
+            strcmp(own->device, r->device) == 0)
+            return own->dtype_out;
+    }
+    return r->dtype_out;
+}
+
+static void seq_latency_group(struct scr_plot_point *p, const struct scr_rows_file *rows)
 {
     const struct scr_row *r = p->row;
+    struct scr_row as_asked = *r;
     char workload[40], sharpness[24];
 
-    scr_label_shape(r, p->group, sizeof p->group);
+    snprintf(as_asked.dtype_out, sizeof as_asked.dtype_out, "%s", type_asked_for(rows, r));
+    scr_label_shape(&as_asked, p->group, sizeof p->group);
     scr_plot_group_cache(p);
     if (r->seq_q != r->seq_k)
         scr_append(p->group, sizeof p->group, ", %g queries", r->seq_q);
@@ -93,7 +108,7 @@ static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_fi
                 return false;
     }
     scr_label_kernel(r, &p->colour);
-    seq_latency_group(p);
+    seq_latency_group(p, rows);
     return true;
 }
 
@@ -112,7 +127,7 @@ static bool seq_latency_baseline(struct scr_plot_point *p, const struct scr_rows
     p->y = p->lo = p->hi = time_of_baseline(rows, r) / 1e3;
     p->colour.rank = 2; /* that of masked-dense */
     snprintf(p->colour.text, sizeof p->colour.text, "masked-dense, best tile");
-    seq_latency_group(p);
+    seq_latency_group(p, rows);
     return true;
 }
 
