@@ -9,6 +9,8 @@
 #include "options.h"
 #include "peak_run.h"
 #include "plot.h"
+#include "report_write.h"
+#include "rows_file.h"
 #include "run_folder.h"
 #include "sweep.h"
 #include "worker.h"
@@ -57,11 +59,33 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+/* A sweep's own folder has reports, which show the pictures; a published one has none of the web.
+ */
+static int report_again(const char *dir, const struct scr_plot_summary *plots, char *why,
+                        size_t why_size)
+{
+    char page[PATH_MAX];
+    struct scr_rows_file rows = {0};
+    int status;
+
+    snprintf(page, sizeof page, "%s/report.html", dir);
+    if (access(page, F_OK) != 0)
+        return SCR_OK;
+    status = scr_rows_file_read(dir, &rows, why, why_size);
+    if (status == SCR_OK)
+        status = scr_report_write(dir, rows.rows, rows.n, plots, why, why_size);
+    scr_rows_file_clear(&rows);
+    return status;
+}
+
 static int run_plot(const char *dir)
 {
     char why[300];
     struct scr_plot_summary summary = {0};
     int status = scr_plot_dir(dir, &summary, why, sizeof why);
+
+    if (status == SCR_OK && summary.n_drawn > 0)
+        status = report_again(dir, &summary, why, sizeof why);
 
     if (status == SCR_OK && summary.n_drawn == 0) {
         fprintf(stderr, "harness: --plot %s: no plot: no row in rows.jsonl was measured for one\n",

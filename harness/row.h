@@ -84,7 +84,7 @@ struct scr_row {
     double speedup_vs_dense, speedup_vs_dense_lo, speedup_vs_dense_hi;
     double vs_softmax, vs_softmax_lo, vs_softmax_hi;       /* peers of another operator */
     double vs_framework, vs_framework_lo, vs_framework_hi; /* peers of the same */
-    char masked_params[120]; /* the baseline that was tuned for this shape */
+    char masked_params[200]; /* the baseline that was tuned for this shape */
     double t_masked_ns;      /* its time, sampled beside this row's */
     double pct_ideal;        /* 100 (live tiles / tiles of masked-dense) t_masked / t */
     double flop;             /* executed */

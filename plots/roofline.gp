@@ -26,6 +26,6 @@ do for [picture in 'svg png'] {
     eval picture eq 'svg' ? use_svg(name) : use_png(name)
     plot roof(x) with lines linewidth 2.5 linecolor rgb faint title 'roofline', \
          for [i = 1:n_series] data index i - 1 using 1:2:3:4 with yerrorbars pointtype shape(series_colour[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
-         for [i = 1:n_series] data index i - 1 using 1:(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+         for [i = 1:n_series] data index i - 1 using 1:(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb faint, \
          for [i = 1:n_colours] keyentry with points pointtype shape(i) linecolor rgb colour(i) title colour_title[i]
 }

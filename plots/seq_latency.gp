@@ -26,7 +26,7 @@ dash(i) = colour_id[i] <= 5 ? 1 : 2 + (colour_id[i] - 6) / 8
 eval use_svg(name)
 plot for [i = 1:n_series] data index i - 1 using 1:2 with lines linewidth 1.8 dashtype dash(series_colour[i]) linecolor rgb colour(series_colour[i]), \
      for [i = 1:n_series] data index i - 1 using 1:2:3:4 with yerrorbars pointtype shape(series_colour[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
-     for [i = 1:n_series] data index i - 1 using 1:(doubtful(6, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+     for [i = 1:n_series] data index i - 1 using 1:(doubtful(6, $2)) with points pointtype 6 pointsize ring linecolor rgb faint, \
      for [i = 1:n_colours] keyentry with linespoints linewidth 1.8 dashtype dash(i) pointtype shape(i) linecolor rgb colour(i) title colour_title[i]
 eval use_png(name)
 replot

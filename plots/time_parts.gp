@@ -24,7 +24,7 @@ do for [picture in 'svg png'] {
          data using 0:(0):($0 - half):($0 + half):(0):(floor_top($2, $5)) with boxxyerror fillstyle solid noborder linecolor rgb '#333333', \
          data using 0:($3 / unit):(0):(($4 - $3) / unit) with vectors nohead linewidth 2 linecolor rgb '#111111', \
          data using 0:(($5 + $6) / unit) with lines linewidth 1.5 dashtype 2 linecolor rgb '#111111', \
-         data using 0:(doubtful(8, $2 / unit)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+         data using 0:(doubtful(8, $2 / unit)) with points pointtype 6 pointsize ring linecolor rgb faint, \
          keyentry with lines linewidth 1.5 dashtype 2 linecolor rgb '#111111' title 'no pair alive', \
          keyentry with boxes fillstyle solid noborder linecolor rgb '#E69F00' title 'pv', \
          keyentry with boxes fillstyle solid noborder linecolor rgb '#0072B2' title 'qk', \

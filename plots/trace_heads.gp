@@ -47,7 +47,7 @@ do for [picture in 'svg png'] {
             set xlabel 'window (tokens)' textcolor rgb ink
             if (w_off > 0) { set object 1 rectangle from first w_hi, graph 0 to graph 1, graph 1 behind fillcolor rgb '#f1f1f1' fillstyle solid noborder }
             plot for [i = 1:n_series] data index i - 1 using (window($5)):2:3:4 with yerrorbars pointtype shape(series_colour[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
-                 for [i = 1:n_series] data index i - 1 using (window($5)):(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+                 for [i = 1:n_series] data index i - 1 using (window($5)):(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb faint, \
                  data index n_series - 1 using (window($5)):2:(sprintf('%d', $7)) with labels offset 0.9, 0.5 font ',10' textcolor rgb ink
             unset object 1
             unset label
@@ -65,7 +65,7 @@ do for [picture in 'svg png'] {
             set object 2 rectangle from graph 0, graph 0 to first d_lo, graph 1 behind fillcolor rgb '#f1f1f1' fillstyle solid noborder
             set xlabel 'tile density' textcolor rgb ink
             plot for [i = 1:n_series] data index i - 1 using (density($1)):2:3:4 with yerrorbars pointtype shape(series_colour[i]) linewidth 1.2 linecolor rgb colour(series_colour[i]), \
-                 for [i = 1:n_series] data index i - 1 using (density($1)):(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb ink, \
+                 for [i = 1:n_series] data index i - 1 using (density($1)):(doubtful(9, $2)) with points pointtype 6 pointsize ring linecolor rgb faint, \
                  data index n_series - 1 using (density($1)):2:(sprintf('%d', $7)) with labels offset 0.9, 0.5 font ',10' textcolor rgb ink, \
                  for [i = 1:n_colours] keyentry with points pointtype shape(i) linecolor rgb colour(i) title colour_title[i]
             unset object 2

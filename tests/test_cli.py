@@ -8,6 +8,7 @@ import csv
 import glob
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -28,8 +29,8 @@ BRIEF = ["--time-limit", "0.03s"]
 WAIT = 400  # seconds: that long nothing takes
 
 
-def run(*args, cwd=None):
-    return subprocess.run([HARNESS, *args], capture_output=True, text=True, cwd=cwd, timeout=WAIT)
+def run(*args, cwd=None, env=None):
+    return subprocess.run([HARNESS, *args], capture_output=True, text=True, cwd=cwd, env=env, timeout=WAIT)
 
 
 class Usage(unittest.TestCase):
@@ -519,6 +520,31 @@ class Files(unittest.TestCase):
         p = run("--plot", "only", cwd=self.dir)
         self.assertEqual(p.returncode, 5)
         self.assertIn("no plot", p.stderr)
+
+    @unittest.skipUnless(shutil.which("gnuplot"), "gnuplot is not installed")
+    def test_plots_drawn_later_come_into_the_report(self):
+        """Swept where gnuplot is missing, drawn where it is."""
+        os.mkdir(self.path("bin"))
+        args = [*SMALL, *BRIEF, "-a", "kernel=masked-dense,tile-skip", "-a", "tile=auto", "--out", self.path("r")]
+        p = run("--sweep", *args, env={**os.environ, "PATH": self.path("bin")})
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("no plots: gnuplot is not installed", p.stderr)
+
+        def report(name):
+            with open(self.path("r/" + name), encoding="utf-8") as f:
+                return f.read()
+        before = report("report.md")
+        self.assertNotIn("Pictures", before)
+        p = run("--plot", self.path("r"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertRegex(report("report.md"), r"## Pictures\n+!\[[^]]+\]\(plots/.*\.svg\)")
+        self.assertEqual(re.sub(r"## Pictures\n(.*\n)*?(?=## )", "", report("report.md")), before)
+        self.assertIn("<svg", report("report.html"))
+        os.remove(self.path("r/report.html"))  # as a published folder
+        with open(self.path("r/report.md"), "w", encoding="utf-8") as f:
+            f.write(before)
+        self.assertEqual(run("--plot", self.path("r")).returncode, 0)
+        self.assertEqual(report("report.md"), before)
 
     def test_repro_carries_what_changes_the_times(self):
         one = [*SMALL, "-a", "kernel=dense", "-a", "tile=auto", "--format", "json"]

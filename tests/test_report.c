@@ -151,6 +151,12 @@ static void markdown_has_it_all(void **state)
     expect(text, "| Seed | 7 |");
     expect(text, "| 10.0 | time |");
     expect(text, "| wide-interval |");
+    /* The table of a glance comes first, with letters for flags; all columns are folded away. */
+    expect(text, "| W |");
+    expect(text, "W wide-interval\n\n<details><summary>All columns</summary>\n\n");
+    assert_true(strstr(text, "| W |") < strstr(text, "<details>"));
+    assert_true(strstr(text, "| 10.0 | time |") > strstr(text, "<details>"));
+    expect(text, "\n</details>\n");
     expect(text, "![What is a?](plots/a-cuda_0.svg)");
     assert_null(strstr(text, "not-there"));
     expect(text, "\n- 1 row crashed: signal 11 <here>\n  `harness --sweep -a x`\n");

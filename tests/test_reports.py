@@ -71,6 +71,7 @@ class Tree(unittest.TestCase):
             self.assertIn(f"commit {run['commit']},", report)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
+            self.assertEqual(len(re.findall(r"\]\(plots/", report)), len(os.listdir(os.path.join(folder, "plots"))), name)
             for root, _, files in os.walk(folder):
                 for file in files:
                     if file.endswith((".md", ".json", ".jsonl", ".svg")):
@@ -129,6 +130,14 @@ class Publish(unittest.TestCase):
         p = self.publish("--commit", "abc1234")
         self.assertEqual(p.returncode, 1)
         self.assertIn("wrong", p.stderr)
+        write(rows, self.sweep, "rows.jsonl")
+        if any(name.endswith(".svg") for name in os.listdir(os.path.join(self.sweep, "plots"))):
+            report = read(self.sweep, "report.md")
+            self.addCleanup(write, report, self.sweep, "report.md")
+            write(re.sub(r"!\[.*\n", "", report), self.sweep, "report.md")
+            p = self.publish("--commit", "abc1234")
+            self.assertEqual(p.returncode, 1)
+            self.assertIn("none of the pictures", p.stderr)
         p = script("publish.py", self.sweep, "../elsewhere", "--reports", self.reports)
         self.assertEqual(p.returncode, 2)
 
@@ -225,10 +234,10 @@ class Publish(unittest.TestCase):
         p = script("tables.py", "--reports", self.reports, "--root", self.dir)
         self.assertEqual(p.returncode, 0, p.stderr)
         text = read(self.dir, "README.md")
-        self.assertIn("| 5 %, in runs of 64 | 2.05× (1.90–2.10) by slice [1]<sup>T,F</sup> |", text)
-        self.assertRegex(text, r"\| everything alive \| 2\.05× \(1\.90–2\.10\) by slice \[2\]<sup>W</sup> \|")
-        self.assertIn("T throttled: with the clock held down; F near-floor: shorter than three empty kernels; W wide",
-                      text)
+        cell = r"2\.05× \(1\.90–2\.10\), [\d.]+ [nµm]s, slice"
+        self.assertRegex(text, rf"\| 5 %, in runs of 64 \| {cell} \[1\]<sup>T,F</sup> \|")
+        self.assertRegex(text, rf"\| everything alive \| {cell} \[2\]<sup>W</sup> \|")
+        self.assertRegex(text, "T throttled: with the clock held down.*; F near-floor: shorter than three empty kernels; W wide")
         self.assertNotIn("U unsteady", text)
 
     def test_tables(self):
@@ -253,7 +262,7 @@ class Publish(unittest.TestCase):
             self.assertLessEqual(float(said.group(2)), 1.0)
             self.assertGreaterEqual(float(said.group(3)), 1.0)
             self.assertTrue(float(said.group(2)) - 0.006 <= best <= float(said.group(3)) + 0.006, (line, best))
-        self.assertIn("[1] harness --sweep --device ref:0 -a workload=planted:0.05x64", text)
+        self.assertIn("[1] build/harness/harness --sweep --device ref:0 -a workload=planted:0.05x64", text)
         self.assertIn("a-cpu-ref", read(self.dir, "results", "reports", "README.md"))
         write(text.replace("| 5 %, in runs of 64 | ", "| 5 %, in runs of 64 | 9"), self.dir, "README.md")
         p = script("tables.py", "--check", *args)
@@ -270,6 +279,40 @@ class Publish(unittest.TestCase):
         self.assertEqual(script("tables.py", *args).returncode, 0)
         self.assertEqual(script("tables.py", "--check", *args).returncode, 0)
         self.assertIn("No report is published yet", read(empty, "README.md"))
+
+
+class Figures(unittest.TestCase):
+    """What the tables make of rows."""
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, REPORTS)
+        import rows
+        import tables
+        cls.rows, cls.tables = rows, tables
+
+    def test_break_even(self):
+        """The first density at which skipping does not pay ends it, whatever gains beyond."""
+        def found(*points):
+            report = types.SimpleNamespace(find=lambda: [
+                {"kernel": "tile-skip", "skip": skip, "window": "inf", "choice": "default", "workload": f"planted:{d}x64",
+                 "tile_density": d, "speedup_vs_masked": x, "speedup_vs_masked_lo": x - 0.01} for d, x, skip in points])
+            return [r and r["tile_density"] for r in self.tables.break_even(report)]
+        self.assertEqual(found((0.2, 1.5, "tile"), (0.5, 1.2, "tile"), (0.8, 0.9, "tile"), (0.9, 1.1, "slice")), [0.5, 0.8])
+        self.assertEqual(found((0.2, 0.9, "tile"), (0.2, 1.2, "slice")), [0.2, None])
+        self.assertEqual(found((0.2, 1.005, "tile")), [None, 0.2])
+
+    def test_quotient(self):
+        """Its interval holds all that the two may be, and is none where one of them is not known."""
+        a = {"t_median_ns": 10, "t_ci_lo_ns": 9, "t_ci_hi_ns": 12}
+        b = {"t_median_ns": 5, "t_ci_lo_ns": 4, "t_ci_hi_ns": 6}
+        self.assertEqual(self.rows.quotient(a, b), {"x": 2, "x_lo": 1.5, "x_hi": 3})
+        self.assertEqual(self.rows.quotient(a, None), {})
+        self.assertEqual(self.rows.quotient({**a, "t_ci_lo_ns": None}, b), {})
+
+    def test_time_of(self):
+        for ns, said in ((999, "999 ns"), (1000, "1.00 µs"), (70600, "70.6 µs"), (44.28e6, "44.3 ms"), (2e9, "2.00 s")):
+            self.assertEqual(self.rows.time_of({"t_median_ns": ns}), said)
 
 
 class Claims(unittest.TestCase):

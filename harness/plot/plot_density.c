@@ -2,6 +2,9 @@
 /* What depends on a density: speedup and tile density. */
 #include "plot_points.h"
 
+#include "text.h"
+#include "verdict.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -26,6 +29,9 @@ static bool tile_density_point(struct scr_plot_point *p, const struct scr_rows_f
     scr_label_family(r, &p->colour);
     scr_plot_set_shape_group(p);
     scr_plot_group_cache(p);
+    /* A window's own gain is in the speedup, and would hide the others. A trace is as it is. */
+    if (p->set[0] == '\0' && scr_row_has_window(r))
+        scr_append(p->group, sizeof p->group, ", w %s", r->window);
     return true;
 }
 

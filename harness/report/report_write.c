@@ -246,7 +246,7 @@ static int write_tables(struct report *r)
 {
     enum scr_table_style style = r->doc.html ? SCR_TABLE_HTML : SCR_TABLE_MARKDOWN;
     size_t without = 0;
-    int status;
+    int status = SCR_OK;
 
     for (size_t i = 0; i < r->n; i++)
         without += !scr_row_has_result(&r->rows[i]);
@@ -256,12 +256,20 @@ static int write_tables(struct report *r)
             &r->doc,
             "Densities are over the pairs and tiles inside mask and window. qk/pv%: the part of "
             "the tiles whose products the kernel really computed, from a counting build. Ratios: "
-            "with their 95 % intervals. Ideal: time in proportion to tile density. Roof: executed "
+            "with their 95 % intervals, of times that were taken in turns beside the row: not of "
+            "the times of two rows. Ideal: time in proportion to tile density. Roof: executed "
             "FLOP and bytes against the measured ceilings. ~: too few samples for an interval. "
             "Stop: why sampling ended, `interval` (it is within 1 %), `time` (the limit) or "
             "`count`. wide-interval: more than +-5 %, or fewer than 6 samples.");
     }
-    status = scr_table_print_results(r->rows, r->n, style, r->doc.f);
+    if (!r->doc.html && without < r->n) {
+        status = scr_table_print_results(r->rows, r->n, SCR_TABLE_BRIEF, r->doc.f);
+        fputs("\n<details><summary>All columns</summary>\n\n", r->doc.f);
+    }
+    if (status == SCR_OK)
+        status = scr_table_print_results(r->rows, r->n, style, r->doc.f);
+    if (!r->doc.html && without < r->n)
+        fputs("\n</details>\n", r->doc.f);
     if (status != SCR_OK || without == 0)
         return status;
     scr_document_heading(&r->doc, "Rows without a result");

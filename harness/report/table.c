@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { MIN_WIDTH = 80, MAX_WIDTH = 120, CELL = 128 };
+enum { MIN_WIDTH = 80, MAX_WIDTH = 120, BRIEF_WIDTH = 180, CELL = 208 };
 
 /* Writes the cell of a row; "" where it has none. */
 typedef void (*cell_fn)(const struct scr_row *r, char *out);
@@ -264,9 +264,20 @@ struct layout {
     size_t width[N_COLUMNS];
 };
 
+static bool is_markdown(enum scr_table_style style)
+{
+    return style == SCR_TABLE_BRIEF || style == SCR_TABLE_MARKDOWN;
+}
+
+/* Whether width is short, and flags are letters. */
+static bool is_narrow(enum scr_table_style style)
+{
+    return style == SCR_TABLE_TEXT || style == SCR_TABLE_BRIEF;
+}
+
 static bool belongs(int c, enum scr_table_style style)
 {
-    if (style == SCR_TABLE_TEXT)
+    if (is_narrow(style))
         return columns[c].weight > 0;
     return columns[c].cell != cell_letters;
 }
@@ -383,14 +394,14 @@ static void print_cells(const struct scr_row *row, const struct layout *l,
             fprintf(f, columns[c].right ? "<%s class=\"n\">" : "<%s>", tag);
             scr_html_text(cell, f);
             fprintf(f, "</%s>", tag);
-        } else if (style == SCR_TABLE_MARKDOWN)
+        } else if (is_markdown(style))
             fprintf(f, "| %s ", cell);
         else
             fprintf(f, "%s%*s", first ? "" : "  ",
                     columns[c].right ? (int)l->width[c] : -(int)l->width[c], cell);
         first = false;
     }
-    fputs(style == SCR_TABLE_HTML ? "</tr>\n" : style == SCR_TABLE_MARKDOWN ? "|\n" : "\n", f);
+    fputs(style == SCR_TABLE_HTML ? "</tr>\n" : is_markdown(style) ? "|\n" : "\n", f);
 }
 
 bool scr_row_has_result(const struct scr_row *r)
@@ -428,8 +439,9 @@ static void print_common(const struct scr_row *row, const struct layout *l,
 }
 
 /* What the letters mean that the rows have. */
-static void print_letters(const struct scr_row *rows, size_t n, FILE *f)
+static void print_letters(const struct scr_row *rows, size_t n, enum scr_table_style style, FILE *f)
 {
+    const char *begin = is_markdown(style) ? "\nFlags: " : "Flags: ";
     bool any = false;
 
     for (int i = 0; i < N_LETTERS; i++) {
@@ -438,7 +450,7 @@ static void print_letters(const struct scr_row *rows, size_t n, FILE *f)
         for (size_t r = 0; r < n && !used; r++)
             used = has_letter(&rows[r], i);
         if (used)
-            fprintf(f, "%s%c %s", any ? ", " : "Flags: ", letters[i].letter, letters[i].word);
+            fprintf(f, "%s%c %s", any ? ", " : begin, letters[i].letter, letters[i].word);
         any |= used;
     }
     fputs(any ? "\n" : "", f);
@@ -478,12 +490,12 @@ static void print_table(const struct scr_row *rows, size_t n, enum scr_table_sty
 
     measure(rows, n, style, &l);
     print_common(&rows[0], &l, style, f);
-    if (style == SCR_TABLE_TEXT)
-        narrow(&l, text_width(f));
+    if (is_narrow(style))
+        narrow(&l, style == SCR_TABLE_TEXT ? text_width(f) : BRIEF_WIDTH);
     fputs(style == SCR_TABLE_HTML ? "<div class=\"wide\"><table>\n<thead>" : "", f);
     print_cells(NULL, &l, style, f);
     fputs(style == SCR_TABLE_HTML ? "</thead>\n<tbody>\n" : "", f);
-    if (style == SCR_TABLE_MARKDOWN) {
+    if (is_markdown(style)) {
         for (int c = 0; c < N_COLUMNS; c++) {
             if (l.shown[c])
                 fputs(columns[c].right ? "|---:" : "|---", f);
@@ -494,8 +506,8 @@ static void print_table(const struct scr_row *rows, size_t n, enum scr_table_sty
         print_cells(&rows[i], &l, style, f);
     fputs(style == SCR_TABLE_HTML ? "</tbody></table></div>\n" : "", f);
     print_notes(rows, n, &l, style, f);
-    if (style == SCR_TABLE_TEXT)
-        print_letters(rows, n, f);
+    if (is_narrow(style))
+        print_letters(rows, n, style, f);
 }
 
 static void print_html_rest(const struct scr_row *r, size_t count, FILE *f)

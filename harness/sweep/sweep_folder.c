@@ -198,6 +198,8 @@ static void draw(const struct scr_sweep *s, struct scr_plot_summary *plots)
         fprintf(stderr, "harness: no plots: %s\n", why);
     else if (status != SCR_OK)
         fprintf(stderr, "harness: plots: %s\n", why);
+    if (status != SCR_OK)
+        plots->n_drawn = 0; /* the report has no pictures, not even a heading for them */
 }
 
 int scr_sweep_write_files(struct scr_sweep *s, const char *note)

@@ -179,6 +179,9 @@ def publish(folder, name, reports, commit=None, partial=False):
     names = Names(run, rows, name)
     with open(os.path.join(folder, "report.md"), encoding="utf-8") as f:
         report = names.clean(f.read())
+    drawn = [file for file in sorted(os.listdir(os.path.join(folder, "plots"))) if file.endswith(".svg")]
+    if drawn and "](plots/" not in report:
+        raise Refused("its report.md shows none of the pictures, which were drawn later: harness --plot writes it again")
     if commit:
         report = report.replace(f"commit {run['commit']},", f"commit {commit},")
         run["commit"] = commit
@@ -201,9 +204,8 @@ def publish(folder, name, reports, commit=None, partial=False):
                 kept = {k: v for k, v in names.clean_keys(row, PERSONAL).items()
                         if v not in (None, "") or k in KEPT_EMPTY}
                 f.write(json.dumps(kept, separators=(",", ":")) + "\n")
-        for file in sorted(os.listdir(os.path.join(folder, "plots"))):
-            if file.endswith(".svg"):
-                shutil.copy(os.path.join(folder, "plots", file), os.path.join(new, "plots", file))
+        for file in drawn:
+            shutil.copy(os.path.join(folder, "plots", file), os.path.join(new, "plots", file))
         names.refuse_leaks(new)
         if os.path.exists(into):
             os.rename(into, old)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published reports as Python has them: rows, how to find them, how a figure of theirs is written."""
 import json
+import math
 import os
+import re
 import shlex
 
 SOFTMAX, SCREENING = "softmax", "screening"
 
 # Flags that put a time in doubt, and what to say of them; wide-interval is told from the row, as the harness does.
-DOUBTS = {"throttled": "with the clock held down", "not-cold": "with caches that could not be made cold",
+DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load; both sides of a ratio are timed in turns", "not-cold": "with caches that could not be made cold",
           "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
           "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
           "apart": "not timed beside what it is compared with",
@@ -48,6 +50,10 @@ class Report:
 
     def label(self):
         return f"{self.run['machine']['cpu'] if self.on_cpu else self.device_name}, {self.backend}"
+
+    def short(self):
+        """The head of a column: without the vendor of a GPU and its memory."""
+        return re.sub(r"^NVIDIA | \d+GB\b[^,]*", "", self.label())
 
     def command(self):
         """The command that made it."""
@@ -97,7 +103,23 @@ def doubts(r):
 
 def skip_of(r):
     """The way to skip that a figure is of, where the better one was taken."""
-    return f"by {r['skip']}"
+    return r["skip"]
+
+
+def time_of(r):
+    """The median, in the unit that suits it."""
+    ns = r["t_median_ns"]
+    unit, text = next(u for u in ((1e3, "ns"), (1e6, "µs"), (1e9, "ms"), (math.inf, "s")) if ns < u[0])
+    return f"{number(ns / {'ns': 1, 'µs': 1e3, 'ms': 1e6, 's': 1e9}[text])} {text}"
+
+
+def quotient(a, b):
+    """How many times as long as b a takes, each by its own median: its interval is that of both, at worst."""
+    columns = ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns")
+    if not all(r and r.get(c) for r in (a, b) for c in columns):
+        return {}
+    return {"x": a["t_median_ns"] / b["t_median_ns"], "x_lo": a["t_ci_lo_ns"] / b["t_ci_hi_ns"],
+            "x_hi": a["t_ci_hi_ns"] / b["t_ci_lo_ns"]}
 
 
 def is_trace(r):
@@ -134,7 +156,7 @@ def ratio(r, column):
 
 def command_of(r):
     """A command that measures the row again: its data and its kernel, with the parameters of the tables."""
-    words = ["harness", "--sweep", "--device", r["device"]]
+    words = ["build/harness/harness", "--sweep", "--device", r["device"]]
     axes = {"workload": r["workload"], "window": r["window"], "seq": r["seq_q"], "heads": r["heads"], "dk": r["dk"],
             "dv": r["dv"], "dtype": r["dtype"], "r": r.get("r")}
     if is_trace(r):  # all else is in its file

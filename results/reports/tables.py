@@ -14,7 +14,8 @@ import re
 import sys
 
 from claims import claims_block
-from rows import SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, ratio, share, skip_of
+from rows import (SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, number, quotient, ratio, share, skip_of,
+                  time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
@@ -25,93 +26,153 @@ def longest(report, **want):
     return max((r["seq_q"] for r in report.find(seq_q=None, **want) if is_skip(r)), default=None)
 
 
-def against_masked(text, workload, window="inf"):
+def cell(row, column, commands, **beside):
+    """A ratio, what it is of, and where it comes from; "" where there is none."""
+    said = ratio(row, column) if row else None
+    if not said:
+        return ""
+    way = row["kernel"] if row.get("peer") else skip_of(row)
+    return f"{said}, {time_of(row)}, {way} {commands.mark(row, **beside)}"
+
+
+def against_masked(text, workload, window="inf", seq=None):
     def figure(report, commands):
-        row = report.skipping(workload=workload, window=window)
-        said = ratio(row, "speedup_vs_masked")
-        return said and f"{said} {skip_of(row)} {commands.mark(row)}"
+        want = {"seq_q": seq} if seq else {}
+        return cell(report.skipping(workload=workload, window=window, **want), "speedup_vs_masked", commands)
     return text, figure
 
 
 def with_windows(report, commands):
     seq = longest(report, workload="iid", window="init")
-    row = report.skipping(workload="iid", window="init", seq_q=seq)
-    said = ratio(row, "speedup_vs_masked")
-    return said and f"{seq}: {said} {skip_of(row)} {commands.mark(row)}"
+    said = cell(report.skipping(workload="iid", window="init", seq_q=seq), "speedup_vs_masked", commands)
+    return said and f"{seq}: {said}"
+
+
+def fastest_peer(report, op, column, workload, window):
+    """The fastest peer of an operator, at the greatest length that one has run, or None."""
+    lengths = {r["seq_q"] for r in report.find(seq_q=None, workload=workload, window=window)
+               if r.get("peer") and r["op"] == op and r.get(column)}
+    return report.peer(op, seq_q=max(lengths), workload=workload, window=window) if lengths else None
 
 
 def against_peer(text, op, column, workload, window):
-    """The fastest peer of an operator, at the greatest length that one has run."""
     def figure(report, commands):
-        lengths = {r["seq_q"] for r in report.find(seq_q=None, workload=workload, window=window)
-                   if r.get("peer") and r["op"] == op and r.get(column)}
-        row = lengths and report.peer(op, seq_q=max(lengths), workload=workload, window=window)
-        said = ratio(row, column) if row else None
-        return said and f"{row['seq_q']}: {said}, {row['kernel']} {commands.mark(row, beside=report.beside(row))}"
+        row = fastest_peer(report, op, column, workload, window)
+        said = row and cell(row, column, commands, beside=report.beside(row))
+        return said and f"{row['seq_q']}: {said}"
     return text, figure
 
 
-def break_even(report, commands):
-    """Between the densest rows that gain and the least dense that do not."""
-    rows = [r for r in report.find() if is_skip(r) and r["window"] == "inf" and r.get("choice") != "given"
-            and r.get("tile_density") is not None and r.get("speedup_vs_masked_lo") is not None]
-    by_density = {}
-    for r in rows:  # the better of the ways to skip
-        best = by_density.get(r["workload"])
-        if best is None or r["speedup_vs_masked"] > best["speedup_vs_masked"]:
-            by_density[r["workload"]] = r
-    gains = [r for r in by_density.values() if r["speedup_vs_masked_lo"] > 1]
-    others = [r for r in by_density.values() if r["speedup_vs_masked_lo"] <= 1]
-    if not gains:
-        return None
-    most = max(gains, key=lambda r: r["tile_density"])
-    least = min(others, key=lambda r: r["tile_density"], default=None)
-    text = f"{share(most['tile_density'])} {skip_of(most)} {commands.mark(most)}"
-    return text + (f"; {share(least['tile_density'])} {skip_of(least)} {commands.mark(least)}" if least else "")
+def break_even(report):
+    """
+    The row of the greatest density up to which all rows gain, and that of the next, which does not; as the verdict of
+    a report has it. Of each data set the better way to skip.
+    """
+    best = {}
+    for r in report.find():
+        if is_skip(r) and r["window"] == "inf" and r.get("choice") != "given" and r.get("tile_density") is not None \
+                and r.get("speedup_vs_masked_lo") is not None:
+            before = best.get(r["workload"])
+            if before is None or r["speedup_vs_masked"] > before["speedup_vs_masked"]:
+                best[r["workload"]] = r
+    most = None
+    for r in sorted(best.values(), key=lambda r: r["tile_density"]):
+        if r["speedup_vs_masked_lo"] <= 1:
+            return most, r
+        most = r
+    return most, None
 
 
+def break_even_cell(report, commands):
+    most, least = break_even(report)
+    said = [f"{share(r['tile_density'])}, {skip_of(r)} {commands.mark(r)}" for r in (most, least) if r]
+    return "; ".join(said) if most else ""
+
+
+SCATTERED = "planted:0.01x4"
 FIGURES = [
-    against_masked("1 % of the pairs alive, in runs of 64", "planted:0.01x64"),
+    against_masked("1 % of the pairs alive, in runs of 64 tokens", "planted:0.01x64"),
     against_masked("5 %, in runs of 64", "planted:0.05x64"),
     against_masked("20 %, in runs of 64", "planted:0.2x64"),
-    against_masked("5 %, in runs of 4: scattered", "planted:0.05x4"),
+    against_masked("1 %, scattered (runs of 4)", SCATTERED),
     against_masked("nothing alive", "ends:0"),
     against_masked("everything alive", "ends:1"),
-    ("tile density up to which it can gain, and from which it need not", break_even),
+    against_masked("5 %, in runs of 64, 1024 tokens", "planted:0.05x64", seq=1024),
+    against_masked("the same, 4096 tokens", "planted:0.05x64", seq=4096),
+    against_masked("the same, 16384 tokens", "planted:0.05x64", seq=16384),
+    ("tile density up to which skipping pays; the first at which it does not", break_even_cell),
     ("\"init\" windows, longest sequence", with_windows),
-    against_peer("softmax attention takes, \"init\" windows", SOFTMAX, "vs_softmax", "iid", "init"),
-    against_peer("softmax attention takes, 5 % alive", SOFTMAX, "vs_softmax", "planted:0.05x64", "inf"),
-    against_peer("screening in PyTorch takes, 5 % alive", SCREENING, "vs_framework", "planted:0.05x64", "inf"),
+    against_peer("softmax attention, which knows no window, over ours with \"init\" windows", SOFTMAX, "vs_softmax",
+                 "iid", "init"),
+    against_peer("softmax attention over ours, 5 % alive, no window", SOFTMAX, "vs_softmax", "planted:0.05x64", "inf"),
+    against_peer("this operator in PyTorch over ours, 5 % alive", SCREENING, "vs_framework", "planted:0.05x64", "inf"),
 ]
+
+
+def plain(x):
+    """A ratio in a sentence; the tables have its interval."""
+    return f"{number(x)}×"
+
+
+def answer_lines(reports, traces):
+    """Does it pay? A line a device, of figures that the tables below have with their intervals."""
+    lines = []
+    for report in reports:
+        rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
+        if not all(rows.values()):
+            continue
+        runs, none, scattered = (plain(rows[w]["speedup_vs_masked"]) for w in rows)
+        softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
+        lines.append(f"- **{report.short()}**, window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as "
+                     f"`masked-dense` where 5 % of the pairs are alive in runs of 64, {none} where none is, {scattered} where "
+                     "1 % is scattered." + (f" Softmax attention takes {plain(softmax['vs_softmax'])} as long as the first of "
+                                            f"these, at {softmax['seq_q']} tokens." if softmax else ""))
+    for report in traces:
+        layers = [layer for layer in layers_of(report) if layer["alone"]]
+        if layers:
+            whole = sorted(layer["best"]["speedup_vs_masked"] for layer in layers)
+            alone = sorted(layer["alone"]["x"] for layer in layers)
+            lines.append(f"- **{report.short()}**, recorded layers with their own windows: {spread(whole)}, nearly all of it "
+                         f"the windows' doing; of that by the threshold alone {spread(alone)}.")
+    return lines + [""] if lines else []
+
+
+def spread(values):
+    return plain(values[0]) if len(values) == 1 else f"{plain(values[0])} to {plain(values[-1])}"
 
 
 def shape_text(s):
     return f"{s['dtype']}, {s['heads']} head{'s' if s['heads'] != 1 else ''}, {s['seq_q']} tokens, dims {s['dk']}, {s['dv']}"
 
 
-def losers(report):
-    """Rows that skip, and those among them that are slower than masked-dense beyond doubt, worst first."""
-    rows = [r for r in report.rows if is_skip(r) and r["status"] == "ok" and r.get("speedup_vs_masked_hi") is not None
+def losers(report, column="speedup_vs_masked"):
+    """Rows that skip, and those among them that are slower than what the column is against, beyond doubt, worst first."""
+    rows = [r for r in report.rows if is_skip(r) and r["status"] == "ok" and r.get(column + "_hi") is not None
             and r.get("choice") != "given"]
-    return rows, sorted((r for r in rows if r["speedup_vs_masked_hi"] < 1), key=lambda r: r["speedup_vs_masked"])
+    return rows, sorted((r for r in rows if r[column + "_hi"] < 1), key=lambda r: r[column])
 
 
 def where(r):
     if is_trace(r):
         head = r.get("trace_head")
         return layer_name(r) + (f", head {head}" if head is not None else "") + f", {r['dtype']}"
-    text = f"{r['workload']}, window {r['window']}, {r['seq_q']} tokens, {r['dtype']}, dims {r['dk']}, {r['dv']}"
+    text = f"{r['workload']}, window {r['window']}, r {r['r']:.3g}, {r['seq_q']} tokens, {r['dtype']}, dims {r['dk']}, {r['dv']}"
     return text + (f", tile density {share(r['tile_density'])}" if r.get("tile_density") is not None else "")
 
 
 def caveat_lines(reports, commands):
-    lines = ["Where skipping does not pay: rows that are slower than `masked-dense`, by their intervals.", "",
-             "| report | such rows | the worst | there |", "|---|---:|---|---|"]
+    lines = ["Where skipping does not pay: rows that are slower, by their intervals, than `masked-dense`, and than the "
+             "same kernel with the same parameters that skips nothing.", "",
+             "| report | slower than masked-dense | slower than without skipping | the worst, of the report's type |",
+             "|---|---:|---:|---|"]
     for report in reports:
         rows, lost = losers(report)
-        worst = lost and f"{ratio(lost[0], 'speedup_vs_masked')} {skip_of(lost[0])} {commands.mark(lost[0])}" or ""
+        kept, worse = losers(report, "vs_no_skip")
+        lost = [r for r in lost if report.shape["dtype"] in (None, r["dtype"])]
+        worst = lost and f"{cell(lost[0], 'speedup_vs_masked', commands)}: {where(lost[0])}" or ""
         what = ", recorded layers" if report.preset == "traces" else ""
-        lines.append(f"| {report.label()}{what} | {len(lost)} of {len(rows)} | {worst} | {where(lost[0]) if lost else ''} |")
+        lines.append(f"| {report.short()}{what} | {len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | "
+                     f"{worst} |")
     return lines
 
 
@@ -119,37 +180,46 @@ def layer_name(r):
     return os.path.basename(r["workload"][len("trace:"):]).replace(".safetensors", "")
 
 
+def layers_of(report):
+    """Of each recorded layer, as a whole: the best row that skips, what of it is the threshold's, the fastest softmax."""
+    whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
+    layers = []
+    for workload in dict.fromkeys(r["workload"] for r in whole):
+        of_layer = [r for r in whole if r["workload"] == workload]
+        own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
+        none = [r for r in of_layer if r["kernel"] == "tile-skip" and r["skip"] == "none"]
+        softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
+        if own:
+            best = max(own, key=lambda r: r["speedup_vs_masked"])
+            without = min(none, key=lambda r: r["t_median_ns"], default=None)
+            layers.append({"best": best, "without": without, "alone": quotient(without, best),
+                           "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
+    return layers
+
+
 def layer_lines(reports, commands):
-    """Of recorded layers, each as a whole, the best row that skips, and the fastest softmax attention."""
     lines = []
     for report in reports:
-        whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
-        for workload in dict.fromkeys(r["workload"] for r in whole):
-            of_layer = [r for r in whole if r["workload"] == workload]
-            own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
-            softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
-            if not own:
-                continue
-            best = max(own, key=lambda r: r["speedup_vs_masked"])
-            peer = min(softmax, key=lambda r: r["t_median_ns"], default=None)
-            against = peer and (f"{ratio(peer, 'vs_softmax')}, {peer['kernel']} "
-                                f"{commands.mark(peer, beside=report.beside(peer))}") or ""
+        for layer in layers_of(report):
+            best, peer = layer["best"], layer["softmax"]
+            alone = ratio(layer["alone"], "x")
             lines.append(f"| {layer_name(best)}: {best['heads']} heads, {best['seq_q']} tokens, dims {best['dk']}, "
-                         f"{best['dv']} | [{report.label()}](results/reports/{report.name}/report.md) | "
-                         f"{ratio(best, 'speedup_vs_masked')} {skip_of(best)} {commands.mark(best)} | "
-                         f"{ratio(best, 'vs_no_skip') or ''} | {against} |")
+                         f"{best['dv']} | [{report.short()}](results/reports/{report.name}/report.md) | "
+                         f"{cell(best, 'speedup_vs_masked', commands)} | "
+                         f"{alone + ' ' + commands.mark(layer['without']) if alone else ''} | "
+                         f"{cell(peer, 'vs_softmax', commands, beside=report.beside(peer)) if peer else ''} |")
     if lines:
-        lines = ["Recorded layers, whole, with their own windows and thresholds:", "",
-                 "| layer | report | vs masked-dense | of that by the threshold | softmax attention takes |",
+        lines = ["Recorded layers, whole, with their own windows and thresholds: two small models trained on source "
+                 "text, which are not in this repository.", "",
+                 "| layer | report | vs masked-dense | the threshold alone: vs `skip=none`, each with its own parameters | "
+                 "softmax attention over it |",
                  "|---|---|---|---|---|"] + lines + [""]
     return lines
 
 
 def picture_lines(reports, to_reports):
     """Tile density against speedup: of the H100 where there is one, else of any GPU, else of any device."""
-    def rank(report):
-        return ("H100" not in report.device_name, report.on_cpu, report.backend != "CUDA")
-    for report in sorted(reports, key=rank):
+    for report in sorted(reports, key=lambda r: "H100" not in r.device_name):
         for plot in report.plots:
             if plot.startswith("tile_density"):
                 return [f"![Speedup of tile-skip over masked-dense by tile density, {report.label()}]"
@@ -159,23 +229,25 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
+    reports = sorted(reports, key=lambda r: (r.on_cpu, r.backend != "CUDA", r.name))
     traces = [r for r in reports if r.preset == "traces"]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
         return [NONE_YET]
     commands = Commands()
-    lines = picture_lines(reports, "results/reports")
-    lines.append("| | " + " | ".join(f"[{r.label()}](results/reports/{r.name}/report.md)" for r in reports) + " |")
+    lines = answer_lines(reports, traces) + picture_lines(reports, "results/reports")
+    lines += ["How many times faster than `masked-dense` with the best of its tiles, which computes every tile, those "
+              "outside the window, too. In a cell: the 95 % interval, the time, whether whole tiles are left out (`tile`) "
+              "or parts of one, too (`slice`), where the better one was taken, and the number of the command. \"init\" "
+              "windows are those that a model starts with, of 2 to 256 tokens by head.", ""]
+    lines.append("| | " + " | ".join(f"[{r.short()}](results/reports/{r.name}/report.md)" for r in reports) + " |")
     lines.append("|---|" + "---|" * len(reports))
-    lines.append("| shape, where no other is said | " + " | ".join(shape_text(r.shape) for r in reports) + " |")
+    lines.append("| where no other is said | " + " | ".join(shape_text(r.shape) for r in reports) + " |")
     for text, figure in FIGURES:
         cells = [figure(r, commands) or "" for r in reports]
         if any(cells):
             lines.append(f"| {text} | " + " | ".join(cells) + " |")
-    lines += ["", "How many times faster than `masked-dense` with the best of its tiles; of softmax attention and "
-              "PyTorch, how many times as long as the fastest `tile-skip` they take, at the length before the colon. In "
-              "brackets the 95 % interval, then which of `skip=tile` (whole tiles are left out) and `skip=slice` (parts "
-              "of a tile, too) was the better, and the number of the command.", ""]
+    lines.append("")
     lines += layer_lines(traces, commands)
     return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
 
@@ -190,12 +262,12 @@ def list_block(reports):
                      f"{r.run['commit']} | `{r.command()}` |")
     lost = [(r, row) for r in reports for row in losers(r)[1]]
     if lost:
-        lines += ["", "Every row that skips and is slower than `masked-dense`, by its interval:", "",
-                  "| report | time of masked-dense over its own | there |", "|---|---|---|"]
+        lines += ["", "<details><summary>Every row that skips and is slower than masked-dense, by its interval</summary>",
+                  "", "| report | time of masked-dense over its own | there |", "|---|---|---|"]
         letters = Doubts()
         lines += [f"| {r.name} | {ratio(row, 'speedup_vs_masked')} {letters.mark(row)} | {where(row)}, "
                   f"skip={row['skip']} |" for r, row in lost]
-        lines += [""] + letters.lines()
+        lines += [""] + letters.lines() + ["</details>"]
     return lines
 
 
