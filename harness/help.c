@@ -14,7 +14,7 @@ void scr_help(FILE *f)
         "  --resume DIR        go on with a stopped sweep; --budget, --time-limit, --timeout anew\n"
         "  --compare BASE NEW  two results folders, row by row; exit 4 if NEW is slower\n"
         "  --peak              measure what the devices can do: FLOP/s by type, bytes/s\n"
-        "  --plot DIR          draw the plots of a results folder again\n"
+        "  --plot DIR          draw the plots of a results folder again, for its reports\n"
         "  --list-devices      show the devices and why a backend has none\n"
         "  --help [axes], --version\n"
         "\n"

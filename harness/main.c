@@ -59,7 +59,9 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* A sweep's own folder has reports, which show the pictures; a published one has none of the web.
+/*
+ * Reports show the pictures, so they are written again. A published folder has no report.html, and
+ * its report.md, which says more, is left alone.
  */
 static int report_again(const char *dir, const struct scr_plot_summary *plots, char *why,
                         size_t why_size)
@@ -84,9 +86,8 @@ static int run_plot(const char *dir)
     struct scr_plot_summary summary = {0};
     int status = scr_plot_dir(dir, &summary, why, sizeof why);
 
-    if (status == SCR_OK && summary.n_drawn > 0)
+    if (status == SCR_OK)
         status = report_again(dir, &summary, why, sizeof why);
-
     if (status == SCR_OK && summary.n_drawn == 0) {
         fprintf(stderr, "harness: --plot %s: no plot: no row in rows.jsonl was measured for one\n",
                 dir);

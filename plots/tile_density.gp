@@ -22,7 +22,7 @@ do for [d = int(floor(log10(y_lo))):int(ceil(log10(y_hi)))] {
         do for [m in '1.2 1.5 3 7'] { set ytics add (sprintf('%g×', m * 10.0**d) m * 10.0**d) }
     }
 }
-set xlabel 'tile density: tiles with a live pair / admissible tiles' textcolor rgb ink
+set xlabel 'tile density: tiles with a live pair / admissible tiles (square-root scale)' textcolor rgb ink
 
 # Solid and filled for the first mark (skip=tile), dashed and open for the second (skip=slice).
 dash(m) = m == 1 ? 1 : 2

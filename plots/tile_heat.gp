@@ -4,7 +4,8 @@
 unset logscale
 unset grid
 unset key
-# The sizes that there are, in order: a place each, as 64, 128, 192 and 256 are not evenly spaced in any scale.
+# The sizes that there are, in order: a place each, as 64, 128, 192 and 256 are not evenly spaced in any scale. All
+# kernels have multiples of 16, up to 256.
 sizes_q = ''
 sizes_k = ''
 do for [n = 16:1024:16] {

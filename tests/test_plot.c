@@ -416,8 +416,13 @@ static void test_tiles_make_a_map(void **state)
     /* The same tile with other parameters: the fastest counts. */
     at = add_row(at, ",\"params\":\"TILE_Q=64 WG=8\",\"t_median_ns\":1950");
     at = add_row(at, ",\"tile_k\":32,\"seq_q\":512,\"seq_k\":512");
+    /* Sizes that are no powers of two have a place, too. */
+    at = add_row(at, ",\"t_median_ns\":2200,\"tile_q\":192");
+    at = add_row(at, ",\"t_median_ns\":2300,\"tile_q\":256");
     write_rows(t, rows);
     plot_all(t);
+    assert_plot_has(t, "tile_heat-cuda_0.svg", ">192<");
+    assert_plot_has(t, "tile_heat-cuda_0.svg", ">256<");
     assert_plot_has(t, "tile_heat-cuda_0.dat", "\n64\t64\t1.95\t");
     assert_plot_has(t, "tile_heat-cuda_0.dat", "\n16\t64\t3\t");
     assert_plot_lacks(t, "tile_heat-cuda_0.dat", "\n64\t64\t2\t");

@@ -31,14 +31,14 @@ static void r_text(const struct scr_row *r, char *out, size_t size)
         snprintf(out, size, "own r");
 }
 
-/* A peer may give another type than was asked for: it stands beside the rows of its problem. */
+/* A peer may give another type than was asked for, and stands beside the first of its problem. */
 static const char *type_asked_for(const struct scr_rows_file *rows, const struct scr_row *r)
 {
     for (size_t i = 0; r->peer[0] != '\0' && i < rows->n; i++) {
         const struct scr_row *own = &rows->rows[i];
 
-        if (own->peer[0] == '\0' && strcmp(own->data_hash, r->data_hash) == 0 &&
-            strcmp(own->device, r->device) == 0)
+        if (own->peer[0] == '\0' && strcmp(own->status, "ok") == 0 &&
+            strcmp(own->data_hash, r->data_hash) == 0 && strcmp(own->device, r->device) == 0)
             return own->dtype_out;
     }
     return r->dtype_out;

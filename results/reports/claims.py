@@ -134,7 +134,8 @@ def memory(reports, commands):
         parts = [f"`dense` has {dense[0]['workspace_bytes'] / 1e9:.2f} GB of scores for {heads} heads, "
                  f"{32 * each / 1e9:.2f} GB for 32"]
         if fused is not None and fused.get("workspace_bytes") is not None:
-            parts.append(f"`tile-skip` {skip_of(fused)} {fused['workspace_bytes'] / 1e6:.2g} MB")
+            needs = f"{fused['workspace_bytes'] / 1e6:.2g} MB" if fused["workspace_bytes"] else "none"
+            parts.append(f"`tile-skip`, {skip_of(fused)}, {needs} {commands.mark(fused, timed=False)}")
         if eager:
             parts.append(f"PyTorch, eager, needs {eager[0]['mem_peak_bytes'] / 1e9:.2f} GB in all for {heads} heads")
         lines.append((f"{report.label()}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1], timed=False)}",
@@ -147,7 +148,8 @@ def over_softmax(reports, commands, length=None):
     """Softmax attention over the fastest tile-skip, with "init" windows; without a length the longest. (report, row)"""
     found = []
     for report in reports:
-        rows = [r for r in report.find(workload="iid", window="init", seq_q=length) if r.get("vs_softmax")]
+        rows = [r for r in report.find(workload="iid", window="init", seq_q=length, r=2)
+                if r.get("vs_softmax") and r.get("t_median_ns")]
         longest = max((r["seq_q"] for r in rows), default=None)
         row = min((r for r in rows if r["seq_q"] == longest), key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
@@ -161,7 +163,7 @@ def whole_models(reports, commands):
     lines = [figure for figure, _ in over_softmax(reports, commands)]
     for report in reports:
         whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None
-                 and r.get("vs_softmax")]
+                 and r.get("vs_softmax") and r.get("t_median_ns")]
         for workload in dict.fromkeys(r["workload"] for r in whole):
             row = min((r for r in whole if r["workload"] == workload), key=lambda r: r["t_median_ns"])
             lines.append(f"{report.label()}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} heads, "
@@ -185,10 +187,11 @@ def skip_gain(reports, commands):
                 if is_skip(r) and r.get("vs_no_skip") and r.get("choice") != "given"]
         row = max(rows, key=lambda r: r["vs_no_skip"], default=None)
         if row is not None:
-            hi = row.get("vs_no_skip_hi")
+            lo, hi = row.get("vs_no_skip_lo"), row.get("vs_no_skip_hi")
+            verdict = ("undecided: no interval" if lo is None or hi is None else "a loss" if hi < 1
+                       else "holds in kind: under 1.2 times" if hi < 1.2 else "more than that")
             lines.append((f"{report.label()}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} "
-                          f"{commands.mark(row)}",
-                          "holds in kind: under 1.2 times" if hi is not None and hi < 1.2 else "more than that"))
+                          f"{commands.mark(row)}", verdict))
     return lines
 
 
@@ -218,7 +221,8 @@ def claims_block(reports):
     lines = ["| claim | source | our figure | verdict |", "|---|---|---|---|"]
     for text, source, measure in CLAIMS:
         found = measure(reports, commands) or [("", "not measured yet")]
-        figures = "<br>".join(f for f, _ in found)
-        verdicts = "<br>".join(dict.fromkeys(v for _, v in found))
+        verdicts = list(dict.fromkeys(v for _, v in found))
+        figures = "<br>".join(f if len(verdicts) == 1 else f"{f}: {v}" for f, v in found)
+        verdicts = verdicts[0] if len(verdicts) == 1 else "differs: said beside each figure"
         lines.append(f"| {text} | {source} | {figures} | {verdicts} |")
     return lines + [""] + commands.lines()

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a published report of a sweep's folder: results/reports/NAME.
 
-Usage: publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial]
+Usage: publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT]
 
 FOLDER    what a sweep has written, see results/README.md
 NAME      DEVICE-BACKEND or DEVICE-BACKEND-traces, such as nvidia-h100-cuda
 --commit  of a build that did not know its own: the sources that it was built from
 --partial take a sweep that did not come to its end, too
+--note    what a reader must know of this report, a sentence; it stands first in report.md and in the list of reports
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
@@ -31,6 +32,7 @@ PART = r"[^\s/'\",;:()<>|]+"
 PATH = re.compile(rf"""(?:file://(?=/)|(?<![\w./)\]<-])|(?<=[\s'"=,]-[A-Z])|(?<=^-[A-Z]))
                        (?:/{PART}|(?:\./)*\.\./{PART}|~(?:[A-Za-z_][\w.-]*)?/{PART})(?:/{PART})*""", re.X | re.M)
 A_HOME = re.compile(rf"/(?:home|Users)/{PART}|(?<![\w.])/root\b")
+KERNEL_BUILD = re.compile(r"\b(Linux \d+\.\d+)\S*")  # what follows says whose build it is
 KEPT_EMPTY = {"peer", "reason"}  # readers of the rows may look at these without asking
 PERSONAL = ("repro", "reason", "workload")  # the columns of a row that can name the machine; of a run:
 PERSONAL_OF_RUN = ("options", "machine", "binding", "note")
@@ -170,7 +172,7 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def publish(folder, name, reports, commit=None, partial=False):
+def publish(folder, name, reports, commit=None, partial=False, note=None):
     """The files of a report; returns its folder."""
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
@@ -185,10 +187,13 @@ def publish(folder, name, reports, commit=None, partial=False):
     if commit:
         report = report.replace(f"commit {run['commit']},", f"commit {commit},")
         run["commit"] = commit
-    report = re.sub(r"\A# .*", "# " + title(run, rows), report)
+    report = re.sub(r"\A# .*", lambda m: f"# {title(run, rows)}" + (f"\n\n{note}" if note else ""), report)
+    report = KERNEL_BUILD.sub(r"\1", report)
     run = names.clean_keys(run, PERSONAL_OF_RUN)
     run["options"].pop("cwd", None)
-    run["machine"].update(host=name, topology=None)
+    run["machine"].update(host=name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))
+    if note:
+        run["published_note"] = note
     into = os.path.join(reports, name)
     # Beside the old report, which stays until all of the new one is there.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
@@ -214,17 +219,18 @@ def publish(folder, name, reports, commit=None, partial=False):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage="publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial]")
+    parser = argparse.ArgumentParser(usage="publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT]")
     parser.add_argument("folder")
     parser.add_argument("name")
     parser.add_argument("--reports", default=HERE)
     parser.add_argument("--commit")
     parser.add_argument("--partial", action="store_true")
+    parser.add_argument("--note")
     o = parser.parse_args()
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9.]+)+", o.name):
         parser.error(f"'{o.name}' is not DEVICE-BACKEND in small letters, such as nvidia-h100-cuda")
     try:
-        into = publish(o.folder, o.name, o.reports, o.commit, o.partial)
+        into = publish(o.folder, o.name, o.reports, o.commit, o.partial, o.note)
     except (Refused, OSError, ValueError, KeyError) as e:
         print(f"publish.py: {o.folder}: {e}", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ import shlex
 SOFTMAX, SCREENING = "softmax", "screening"
 
 # Flags that put a time in doubt, and what to say of them; wide-interval is told from the row, as the harness does.
-DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load; both sides of a ratio are timed in turns", "not-cold": "with caches that could not be made cold",
+DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load", "not-cold": "with caches that could not be made cold",
           "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
           "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
           "apart": "not timed beside what it is compared with",
@@ -51,8 +51,14 @@ class Report:
     def label(self):
         return f"{self.run['machine']['cpu'] if self.on_cpu else self.device_name}, {self.backend}"
 
+    def rank(self):
+        """The order of columns and figures: GPUs first, and CUDA before OpenCL."""
+        return self.on_cpu, self.backend != "CUDA", self.name
+
     def short(self):
-        """The head of a column: without the vendor of a GPU and its memory."""
+        """The head of a column: without the vendor of a GPU and its memory, with the cores of a processor."""
+        if self.on_cpu:
+            return f"{self.run['machine']['cpu']}, {self.run['machine'].get('cores', '?')} cores, {self.backend}"
         return re.sub(r"^NVIDIA | \d+GB\b[^,]*", "", self.label())
 
     def command(self):
@@ -67,11 +73,11 @@ class Report:
 
     def skipping(self, **want):
         """
-        Of the rows that skip, with the tile of the tables, the one that gains most. It may be of either way to skip,
-        and in doubt: a figure of it says so, by skip_of and Commands.mark.
+        Of the rows that skip, with the tile of the tables, the fastest. It may be of either way to skip, and in doubt:
+        a figure of it says so, by skip_of and Commands.mark.
         """
         rows = [r for r in self.find(**want) if is_skip(r) and r.get("choice") != "given" and r.get("speedup_vs_masked")]
-        return max(rows, key=lambda r: r["speedup_vs_masked"], default=None)
+        return min(rows, key=lambda r: r["t_median_ns"], default=None)
 
     def beside(self, peer):
         """The row that the ratio of a peer's row is against: the fastest tile-skip on its data."""
@@ -165,7 +171,7 @@ def command_of(r):
         if value is not None:
             words += ["-a", f"{axis}={value:.6g}" if isinstance(value, float) else f"{axis}={value}"]
     if r.get("peer"):
-        words += ["-a", "kernel=tile-skip", "-a", "skip=tile,slice"]
+        words += ["-a", "kernel=tile-skip", "-a", "skip=none,tile,slice"]
         repro = shlex.split(r["repro"])
         words += ["--peer", repro[repro.index("--peer") + 1], "--peer-kernel", r["kernel"]]
     else:
@@ -180,8 +186,8 @@ class Doubts:
     def __init__(self):
         self.used = set()
 
-    def mark(self, *rows):
-        known = {flag for r in rows if r for flag in doubts(r)}
+    def mark(self, *rows, apart=False):
+        known = {flag for r in rows if r for flag in doubts(r)} | ({"apart"} if apart else set())
         found = [flag for flag in DOUBTS if flag in known]
         self.used.update(found)
         return f"<sup>{','.join(LETTERS[flag] for flag in found)}</sup>" if found else ""
@@ -200,17 +206,17 @@ class Commands:
         self.list = []
         self.doubts = Doubts()
 
-    def mark(self, *rows, timed=True, beside=None):
+    def mark(self, *rows, timed=True, beside=None, apart=False):
         """
         The numbers of the rows' commands, each with the letters of its doubts where the figure is one of times.
-        beside: a row that the figure needs, too, whose command is the same.
+        beside: a row that the figure needs, too, whose command stands elsewhere. apart: the two were not timed in turns.
         """
         marks = []
         for r in rows:
             command = command_of(r)
             if command not in self.list:
                 self.list.append(command)
-            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside) if timed else ""))
+            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside, apart=apart) if timed else ""))
         return " ".join(marks)
 
     def lines(self):

@@ -32,7 +32,7 @@ def cell(row, column, commands, **beside):
     if not said:
         return ""
     way = row["kernel"] if row.get("peer") else skip_of(row)
-    return f"{said}, {time_of(row)}, {way} {commands.mark(row, **beside)}"
+    return f"{time_of(row)}, {said}, {way} {commands.mark(row, **beside)}"
 
 
 def against_masked(text, workload, window="inf", seq=None):
@@ -44,15 +44,16 @@ def against_masked(text, workload, window="inf", seq=None):
 
 def with_windows(report, commands):
     seq = longest(report, workload="iid", window="init")
-    said = cell(report.skipping(workload="iid", window="init", seq_q=seq), "speedup_vs_masked", commands)
+    said = cell(report.skipping(workload="iid", window="init", seq_q=seq, r=2), "speedup_vs_masked", commands)
     return said and f"{seq}: {said}"
 
 
 def fastest_peer(report, op, column, workload, window):
     """The fastest peer of an operator, at the greatest length that one has run, or None."""
-    lengths = {r["seq_q"] for r in report.find(seq_q=None, workload=workload, window=window)
-               if r.get("peer") and r["op"] == op and r.get(column)}
-    return report.peer(op, seq_q=max(lengths), workload=workload, window=window) if lengths else None
+    rows = [r for r in report.find(seq_q=None, workload=workload, window=window)
+            if r.get("peer") and r["op"] == op and r.get(column) and r.get("t_median_ns")]
+    longest_of = max((r["seq_q"] for r in rows), default=None)
+    return min((r for r in rows if r["seq_q"] == longest_of), key=lambda r: r["t_median_ns"], default=None)
 
 
 def against_peer(text, op, column, workload, window):
@@ -76,7 +77,8 @@ def break_even(report):
             if before is None or r["speedup_vs_masked"] > before["speedup_vs_masked"]:
                 best[r["workload"]] = r
     most = None
-    for r in sorted(best.values(), key=lambda r: r["tile_density"]):
+    # Of one density the row that gains least comes first, so that it decides.
+    for r in sorted(best.values(), key=lambda r: (r["tile_density"], r["speedup_vs_masked"])):
         if r["speedup_vs_masked_lo"] <= 1:
             return most, r
         most = r
@@ -125,15 +127,15 @@ def answer_lines(reports, traces):
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
         lines.append(f"- **{report.short()}**, window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as "
                      f"`masked-dense` where 5 % of the pairs are alive in runs of 64, {none} where none is, {scattered} where "
-                     "1 % is scattered." + (f" Softmax attention takes {plain(softmax['vs_softmax'])} as long as the first of "
-                                            f"these, at {softmax['seq_q']} tokens." if softmax else ""))
+                     "1 % is scattered." + (f" At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
+                                            f"{plain(softmax['vs_softmax'])} as long as it." if softmax else ""))
     for report in traces:
         layers = [layer for layer in layers_of(report) if layer["alone"]]
         if layers:
             whole = sorted(layer["best"]["speedup_vs_masked"] for layer in layers)
             alone = sorted(layer["alone"]["x"] for layer in layers)
-            lines.append(f"- **{report.short()}**, recorded layers with their own windows: {spread(whole)}, nearly all of it "
-                         f"the windows' doing; of that by the threshold alone {spread(alone)}.")
+            lines.append(f"- **{report.short()}**, recorded layers with their own windows: {spread(whole)} by window and "
+                         f"threshold together, {spread(alone)} by the threshold alone.")
     return lines + [""] if lines else []
 
 
@@ -156,7 +158,8 @@ def where(r):
     if is_trace(r):
         head = r.get("trace_head")
         return layer_name(r) + (f", head {head}" if head is not None else "") + f", {r['dtype']}"
-    text = f"{r['workload']}, window {r['window']}, r {r['r']:.3g}, {r['seq_q']} tokens, {r['dtype']}, dims {r['dk']}, {r['dv']}"
+    r_text = f", r {r['r']:.3g}" if r.get("r") is not None else ""
+    text = f"{r['workload']}, window {r['window']}{r_text}, {r['seq_q']} tokens, {r['dtype']}, dims {r['dk']}, {r['dv']}"
     return text + (f", tile density {share(r['tile_density'])}" if r.get("tile_density") is not None else "")
 
 
@@ -185,12 +188,12 @@ def layers_of(report):
     whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
     layers = []
     for workload in dict.fromkeys(r["workload"] for r in whole):
-        of_layer = [r for r in whole if r["workload"] == workload]
+        of_layer = [r for r in whole if r["workload"] == workload and r.get("choice") != "given"]
         own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
         none = [r for r in of_layer if r["kernel"] == "tile-skip" and r["skip"] == "none"]
         softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
         if own:
-            best = max(own, key=lambda r: r["speedup_vs_masked"])
+            best = min(own, key=lambda r: r["t_median_ns"])
             without = min(none, key=lambda r: r["t_median_ns"], default=None)
             layers.append({"best": best, "without": without, "alone": quotient(without, best),
                            "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
@@ -203,16 +206,16 @@ def layer_lines(reports, commands):
         for layer in layers_of(report):
             best, peer = layer["best"], layer["softmax"]
             alone = ratio(layer["alone"], "x")
-            lines.append(f"| {layer_name(best)}: {best['heads']} heads, {best['seq_q']} tokens, dims {best['dk']}, "
-                         f"{best['dv']} | [{report.short()}](results/reports/{report.name}/report.md) | "
+            lines.append(f"| {layer_name(best)}: {best['dtype']}, {best['heads']} heads, {best['seq_q']} tokens, dims "
+                         f"{best['dk']}, {best['dv']} | [{report.short()}](results/reports/{report.name}/report.md) | "
                          f"{cell(best, 'speedup_vs_masked', commands)} | "
-                         f"{alone + ' ' + commands.mark(layer['without']) if alone else ''} | "
+                         f"{alone + ' ' + commands.mark(layer['without'], beside=best, apart=True) if alone else ''} | "
                          f"{cell(peer, 'vs_softmax', commands, beside=report.beside(peer)) if peer else ''} |")
     if lines:
         lines = ["Recorded layers, whole, with their own windows and thresholds: two small models trained on source "
                  "text, which are not in this repository.", "",
-                 "| layer | report | vs masked-dense | the threshold alone: vs `skip=none`, each with its own parameters | "
-                 "softmax attention over it |",
+                 "| layer | report | vs masked-dense | the threshold alone: vs `skip=none`, each with its own parameters; the "
+                 "interval holds what the two may be | softmax attention over the fastest of ours, `skip=none` too |",
                  "|---|---|---|---|---|"] + lines + [""]
     return lines
 
@@ -229,7 +232,6 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
-    reports = sorted(reports, key=lambda r: (r.on_cpu, r.backend != "CUDA", r.name))
     traces = [r for r in reports if r.preset == "traces"]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
@@ -237,16 +239,18 @@ def figures_block(reports):
     commands = Commands()
     lines = answer_lines(reports, traces) + picture_lines(reports, "results/reports")
     lines += ["How many times faster than `masked-dense` with the best of its tiles, which computes every tile, those "
-              "outside the window, too. In a cell: the 95 % interval, the time, whether whole tiles are left out (`tile`) "
-              "or parts of one, too (`slice`), where the better one was taken, and the number of the command. \"init\" "
-              "windows are those that a model starts with, of 2 to 256 tokens by head.", ""]
+              "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
+              "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
+              "\"init\" windows are those that a model starts with, of 2 to 256 tokens by head."
+              + (" PyTorch does not run by OpenCL on a GPU." if any(r.backend == "OpenCL" and not r.on_cpu for r in reports)
+                 else ""), ""]
     lines.append("| | " + " | ".join(f"[{r.short()}](results/reports/{r.name}/report.md)" for r in reports) + " |")
     lines.append("|---|" + "---|" * len(reports))
     lines.append("| where no other is said | " + " | ".join(shape_text(r.shape) for r in reports) + " |")
     for text, figure in FIGURES:
         cells = [figure(r, commands) or "" for r in reports]
         if any(cells):
-            lines.append(f"| {text} | " + " | ".join(cells) + " |")
+            lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
     lines.append("")
     lines += layer_lines(traces, commands)
     return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
@@ -260,6 +264,7 @@ def list_block(reports):
     for r in reports:
         lines.append(f"| [{r.name}]({r.name}/report.md) | {r.label()} | {len(r.rows)} | {r.run['start'][:10]} | "
                      f"{r.run['commit']} | `{r.command()}` |")
+    lines += [""] + [f"- {r.name}: {r.run['published_note']}" for r in reports if r.run.get("published_note")]
     lost = [(r, row) for r in reports for row in losers(r)[1]]
     if lost:
         lines += ["", "<details><summary>Every row that skips and is slower than masked-dense, by its interval</summary>",
@@ -285,10 +290,11 @@ def main():
     parser.add_argument("--reports", default=HERE)
     parser.add_argument("--root", default=os.path.dirname(os.path.dirname(HERE)))
     o = parser.parse_args()
-    reports = load(o.reports)
-    blocks = [("README.md", "figures", figures_block(reports)),
-              (os.path.join("results", "reports", "README.md"), "reports", list_block(reports)),
-              (os.path.join("results", "reports", "claims.md"), "claims", claims_block(reports))]
+    by_name = load(o.reports)
+    ranked = sorted(by_name, key=lambda r: r.rank())
+    blocks = [("README.md", "figures", figures_block(ranked)),
+              (os.path.join("results", "reports", "README.md"), "reports", list_block(by_name)),
+              (os.path.join("results", "reports", "claims.md"), "claims", claims_block(ranked))]
     stale = []
     for path, name, lines in blocks:
         whole = os.path.join(o.root, path)
