@@ -386,6 +386,7 @@ static void test_windows_stand_apart(void **state)
     assert_plot_has(t, "tile_density-cuda_0.gp", "n_joined_colours = 1\n");
     assert_plot_has(t, "tile_density-cuda_0.gp", "series_joined[1] = 1\n");
     assert_plot_has(t, "tile_density-cuda_0.gp", "series_joined[3] = 0\n");
+    assert_plot_has(t, "tile_density-cuda_0.gp", "; traces: their own'");
     assert_plot_has(t, "tile_density-cuda_0.gp", "Not joined: with a window");
     assert_plot_has(t, "pair_density.gp", "series_joined[4] = 0\n");
 }
@@ -427,6 +428,18 @@ static void test_tiles_make_a_map(void **state)
     assert_plot_has(t, "tile_heat-cuda_0.dat", "\n16\t64\t3\t");
     assert_plot_lacks(t, "tile_heat-cuda_0.dat", "\n64\t64\t2\t");
     assert_plot_lacks(t, "tile_heat-cuda_0.dat", "\n64\t32\t");
+}
+
+static void test_traces_alone_have_shapes_of_their_own(void **state)
+{
+    struct fixture *t = *state;
+    char rows[8192], *at = rows;
+
+    at = add_row(at, ",\"workload\":\"trace:a.safetensors\",\"window\":\"own\"");
+    at = add_row(at, ",\"workload\":\"trace:b.safetensors\",\"window\":\"own\",\"dk\":16");
+    write_rows(t, rows);
+    plot_data(t);
+    assert_plot_has(t, "tile_density-cuda_0.gp", "; the other series: their own'");
 }
 
 static void test_roofline_needs_ceilings(void **state)
@@ -522,6 +535,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_windows_stand_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_says_what_is_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tiles_make_a_map, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_traces_alone_have_shapes_of_their_own, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_roofline_needs_ceilings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_of_the_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_heads_of_a_trace, set_up, tear_down),

@@ -180,6 +180,7 @@ static void print_subtitles(FILE *f, const struct scr_plot_picture *picture)
     const struct scr_plot_point *p = &points->at[0];
     char text[300];
     size_t other = 0;
+    bool several = false; /* shapes: those of traces are their own */
 
     if (picture->kind->per_device)
         snprintf(text, sizeof text, "%.90s (%.32s)",
@@ -190,8 +191,12 @@ static void print_subtitles(FILE *f, const struct scr_plot_picture *picture)
     while (other < points->n && points->at[other].set[0] != '\0')
         other++;
     p = &points->at[other < points->n ? other : 0];
+    for (size_t i = 0; i < points->n; i++)
+        several |= strcmp(points->at[i].set, p->set) != 0;
     snprintf(text, sizeof text, "%.*s%s", (int)strcspn(p->group, "\n"), p->group,
-             other > 0 && other < points->n ? "; traces: their own" : "");
+             !several            ? ""
+             : p->set[0] == '\0' ? "; traces: their own"
+                                 : "; the other series: their own");
     print_text(f, "subtitle2", text);
 }
 
