@@ -165,6 +165,20 @@ class Publish(unittest.TestCase):
         p = subprocess.run([HARNESS, "--plot", folder], capture_output=True, text=True, timeout=WAIT)
         self.assertEqual(p.returncode, 0, p.stderr)
 
+    def test_note(self):
+        """What a reader must know stands first, and in the list; whose build a kernel is stands nowhere."""
+        self.put(machine={**self.run_json["machine"], "os": "Linux 6.18.44-fc-v1-gpu x86_64"})
+        p = self.publish("--commit", "abc1234", "--note", "Half of it is missing: \\1.")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        folder = os.path.join(self.reports, "a-cpu-ref")
+        self.assertRegex(read(folder, "report.md"), r"\A# .*\n\nHalf of it is missing: \\1\.\n")
+        run = json.loads(read(folder, "run.json"))
+        self.assertEqual((run["published_note"], run["machine"]["os"]), ("Half of it is missing: \\1.", "Linux 6.18 x86_64"))
+        for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
+            write(read(ROOT, name), self.dir, name)
+        self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
+        self.assertIn("\n- a-cpu-ref: Half of it is missing", read(self.dir, "results", "reports", "README.md"))
+
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""
         rows = [json.loads(line) for line in read(self.sweep, "rows.jsonl").splitlines()]
