@@ -233,7 +233,6 @@ static void run_case(struct eval *e, const struct scr_case *c, struct scr_bench 
     struct scr_sampler sampler = {.bench = bench,
                                   .copies = 1,
                                   .no_events = strcmp(c->device->backend, "ref") == 0,
-                                  .floor_ns = NAN,
                                   .floor_wall_ns = NAN};
     struct scr_contest contest = {0};
     struct scr_checked checked = {0};

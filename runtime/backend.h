@@ -159,6 +159,14 @@ struct scr_backend {
      * that is not the device's: waits, so that the device's may read them.
      */
     int (*run)(struct scr_program *prog, const struct scr_run *run, double *ns);
+
+    /*
+     * Around calls of run without ns, of one plan and on the device's queue: end waits and stores
+     * the time from the start of the first to the end of the last as run does. It follows each
+     * begin, also where a run failed. NULL: a run ends when it returns, and its own times add up.
+     */
+    int (*time_begin)(struct scr_program *prog, const struct scr_run *run);
+    int (*time_end)(struct scr_program *prog, const struct scr_run *run, double *ns);
 };
 
 extern const struct scr_backend scr_backend_ref;

@@ -134,4 +134,6 @@ const struct scr_backend scr_backend_cuda = {
     .plan_destroy = scr_cuda_plan_destroy,
     .plan_get_resources = scr_cuda_plan_get_resources,
     .run = scr_cuda_run,
+    .time_begin = scr_cuda_time_begin,
+    .time_end = scr_cuda_time_end,
 };

@@ -61,5 +61,7 @@ void scr_cuda_plan_destroy(struct scr_program *prog, struct scr_run *run);
 void scr_cuda_plan_get_resources(struct scr_program *prog, const struct scr_run *run,
                                  scr_resources *out);
 int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns);
+int scr_cuda_time_begin(struct scr_program *prog, const struct scr_run *run);
+int scr_cuda_time_end(struct scr_program *prog, const struct scr_run *run, double *ns);
 
 #endif

@@ -200,6 +200,46 @@ static int enqueue_all(struct scr_program *prog, const struct scr_run *run, scr_
     return status;
 }
 
+/* From plan->start to all that was enqueued since; waits. The context is current. */
+static int read_time(scr_device *dev, const struct cuda_plan *plan, scr_cu_stream stream,
+                     double *ns)
+{
+    float milliseconds = 0.0f;
+    int status = CHECK(dev, cuEventRecord, plan->end, stream);
+
+    if (status == SCR_OK)
+        status = CHECK(dev, cuEventSynchronize, plan->end);
+    if (status == SCR_OK)
+        status = CHECK(dev, cuEventElapsedTime, &milliseconds, plan->start, plan->end);
+    *ns = (double)milliseconds * 1e6;
+    return status;
+}
+
+int scr_cuda_time_begin(struct scr_program *prog, const struct scr_run *run)
+{
+    scr_device *dev = prog->dev;
+    const struct cuda_plan *plan = run->state;
+    int status = scr_cuda_enter(dev);
+
+    if (status != SCR_OK)
+        return status;
+    status = CHECK(dev, cuEventRecord, plan->start, ((const struct gpu *)dev->impl)->stream);
+    scr_cuda_leave(dev);
+    return status;
+}
+
+int scr_cuda_time_end(struct scr_program *prog, const struct scr_run *run, double *ns)
+{
+    scr_device *dev = prog->dev;
+    int status = scr_cuda_enter(dev);
+
+    if (status != SCR_OK)
+        return status;
+    status = read_time(dev, run->state, ((const struct gpu *)dev->impl)->stream, ns);
+    scr_cuda_leave(dev);
+    return status;
+}
+
 int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns)
 {
     scr_device *dev = prog->dev;
@@ -207,7 +247,6 @@ int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns
     const struct cuda_plan *plan = run->state;
     scr_cu_stream stream = run->queue != NULL ? run->queue : gpu->stream;
     scr_cu_tensor_map maps[SCR_MAX_TENSOR_MAPS];
-    float milliseconds = 0.0f;
     int status = scr_cuda_enter(dev);
 
     if (status != SCR_OK)
@@ -221,15 +260,8 @@ int scr_cuda_run(struct scr_program *prog, const struct scr_run *run, double *ns
         status = enqueue_all(prog, run, stream, maps);
     if (status == SCR_OK && run->counters != NULL && stream != gpu->stream)
         status = CHECK(dev, cuStreamSynchronize, stream);
-    if (ns != NULL && status == SCR_OK) {
-        status = CHECK(dev, cuEventRecord, plan->end, stream);
-        if (status == SCR_OK)
-            status = CHECK(dev, cuEventSynchronize, plan->end);
-        if (status == SCR_OK)
-            status = CHECK(dev, cuEventElapsedTime, &milliseconds, plan->start, plan->end);
-        if (status == SCR_OK)
-            *ns = (double)milliseconds * 1e6;
-    }
+    if (ns != NULL && status == SCR_OK)
+        status = read_time(dev, plan, stream, ns);
     scr_cuda_leave(dev);
     return status;
 }

@@ -121,4 +121,6 @@ const struct scr_backend scr_backend_opencl = {
     .plan_destroy = scr_cl_plan_destroy,
     .plan_get_resources = scr_cl_plan_get_resources,
     .run = scr_cl_run,
+    .time_begin = scr_cl_time_begin,
+    .time_end = scr_cl_time_end,
 };

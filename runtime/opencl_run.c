@@ -8,6 +8,8 @@
 /* struct scr_run's state: kernels hold their arguments, so each plan has its own. */
 struct cl_plan {
     cl_kernel kernels[SCR_MAX_STEPS];
+    bool timing;          /* between time_begin and time_end */
+    cl_event first, last; /* of the kernels since; last is NULL while there is but one */
 };
 
 void scr_cl_plan_destroy(struct scr_program *prog, struct scr_run *run)
@@ -179,6 +181,55 @@ static int enqueue_all(struct scr_program *prog, const struct scr_run *run, cl_c
     return status;
 }
 
+/* Takes over the events of a run that the time of a batch needs. */
+static void keep_ends(const struct opencl_api *cl, struct cl_plan *plan, cl_event *events, int last)
+{
+    if (plan->first == NULL) {
+        plan->first = events[0];
+        events[0] = NULL;
+    }
+    if (events[last] == NULL)
+        return;
+    if (plan->last != NULL)
+        cl->ReleaseEvent(plan->last);
+    plan->last = events[last];
+    events[last] = NULL;
+}
+
+int scr_cl_time_begin(struct scr_program *prog, const struct scr_run *run)
+{
+    (void)prog;
+    ((struct cl_plan *)run->state)->timing = true;
+    return SCR_OK;
+}
+
+int scr_cl_time_end(struct scr_program *prog, const struct scr_run *run, double *ns)
+{
+    const struct cl_dev *d = prog->dev->impl;
+    struct cl_plan *plan = run->state;
+    cl_event last = plan->last != NULL ? plan->last : plan->first;
+    int status = SCR_OK;
+
+    *ns = -1.0;
+    if (last != NULL) {
+        cl_int error = d->cl->WaitForEvents(1, &last);
+
+        if (error != CL_SUCCESS) {
+            scr_cl_failed(prog->dev, "clWaitForEvents", error);
+            status = SCR_ERR_DEVICE;
+        } else if (d->profiling) {
+            *ns = elapsed(d->cl, plan->first, last);
+        }
+    }
+    if (plan->first != NULL)
+        d->cl->ReleaseEvent(plan->first);
+    if (plan->last != NULL)
+        d->cl->ReleaseEvent(plan->last);
+    plan->first = plan->last = NULL;
+    plan->timing = false;
+    return status;
+}
+
 int scr_cl_run(struct scr_program *prog, const struct scr_run *run, double *ns)
 {
     const struct cl_dev *d = prog->dev->impl;
@@ -186,13 +237,17 @@ int scr_cl_run(struct scr_program *prog, const struct scr_run *run, double *ns)
     cl_command_queue queue = run->queue != NULL ? run->queue : d->queue;
     cl_event events[SCR_MAX_STEPS] = {NULL};
     int last = run->n_launches - 1;
+    struct cl_plan *plan = run->state;
     bool finish = run->counters != NULL && queue != d->queue;
+    bool events_wanted = ns != NULL || plan->timing;
     cl_int error;
     int status;
 
-    status = enqueue_all(prog, run, queue, ns != NULL ? events : NULL);
+    status = enqueue_all(prog, run, queue, events_wanted ? events : NULL);
     if (status != SCR_OK)
         goto done;
+    if (plan->timing && last >= 0)
+        keep_ends(cl, plan, events, last);
     if (ns == NULL || last < 0) {
         error = finish ? cl->Finish(queue) : cl->Flush(queue);
         if (error != CL_SUCCESS)

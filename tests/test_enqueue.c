@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs on the caller's own memory and queues give what scr_plan_run gives, bit for bit.
- * Argument: the backend, whose driver is opened here a second time, as the caller's.
+ * Runs on the caller's own memory and queues, and runs in batches, give what scr_plan_run gives,
+ * bit for bit. Argument: the backend, whose driver is opened here a second time, as the caller's.
  */
 #include "expect.h"
 #include "plan_fixture.h"
@@ -15,6 +15,8 @@
 #include "tables.h"
 
 #include <dlfcn.h>
+#include <math.h>
+#include <time.h>
 #include <unistd.h>
 
 static const scr_problem problem = {.batch = 2,
@@ -66,6 +68,62 @@ static void refuses(scr_plan *plan, const struct memory *m)
     REFUSED(a.kv_len = NULL);
     REFUSED(a.o_offset = 8);
 #undef REFUSED
+}
+
+static double clock_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* A batch runs on each of its arguments, and its time is that of all. */
+static void batches(struct rig *rig)
+{
+    enum { N_ARGS = 3, N = 30 };
+    scr_args own[N_ARGS], args[N];
+
+    for (int a = 0; a < N_ARGS; a++)
+        EXPECT(plan_fixture_make_args(&rig->f, rig->dev, &own[a]) == SCR_OK);
+    for (int i = 0; i < N; i++)
+        args[i] = own[i % N_ARGS];
+    for (int i = 0; i < N_CONFIGS && n_failed == 0; i++) {
+        double all = 0, least = INFINITY;
+        scr_plan *plan = NULL;
+        uint32_t word;
+
+        EXPECT(scr_plan_create(rig->dev, &problem, &configs[i], 0, &plan) == SCR_OK);
+        for (int a = 0; a < N_ARGS; a++)
+            EXPECT(scr_buffer_fill(own[a].o, 0, 0xff, rig->bytes) == SCR_OK);
+        EXPECT(scr_plan_run_batch(plan, args, 0, &all) == SCR_ERR_INVALID);
+        args[N - 1].o = NULL;
+        EXPECT(scr_plan_run_batch(plan, args, N, &all) == SCR_ERR_INVALID);
+        args[N - 1].o = own[(N - 1) % N_ARGS].o;
+        EXPECT(scr_buffer_read(own[0].o, 0, &word, sizeof word) == SCR_OK && word == UINT32_MAX);
+        /* Twice: nothing of the first is in the time of the second. */
+        for (int again = 0; again < 2; again++) {
+            const double start = clock_ns();
+
+            EXPECT(scr_plan_run_batch(plan, args, N, &all) == SCR_OK);
+            EXPECT(all > 0 && all <= 1.02 * (clock_ns() - start));
+        }
+        for (int a = 0; a < N_ARGS; a++) {
+            EXPECT(scr_buffer_read(own[a].o, 0, rig->got, rig->bytes) == SCR_OK);
+            EXPECT(memcmp(rig->got, rig->want[i], rig->bytes) == 0);
+        }
+        for (int a = 0; a < N_ARGS; a++) {
+            double one = 0;
+
+            EXPECT(scr_plan_run(plan, &own[a], &one) == SCR_OK);
+            least = fmin(least, one);
+        }
+        /* A single run's time may hold a wait that a batch has once: not 30 times the least. */
+        EXPECT(all > 4 * least);
+        scr_plan_destroy(&plan);
+    }
+    for (int a = 0; a < N_ARGS; a++)
+        plan_fixture_drop_args(&own[a]);
 }
 
 /* Every configuration, at both offsets, also with counters. */
@@ -588,6 +646,8 @@ int main(int argc, char **argv)
                plan_fixture_run(&rig.f, rig.dev, &configs[i], rig.want[i]) == SCR_OK &&
                plan_fixture_error(&rig.f, rig.want[i]) < 1e-4);
     }
+    if (n_failed == 0)
+        batches(&rig);
     if (n_failed == 0)
         skipped = strcmp(backend, "cuda") == 0     ? test_cuda(&rig)
                   : strcmp(backend, "opencl") == 0 ? test_opencl(&rig)

@@ -323,7 +323,6 @@ static bool clock_is(unsigned fault, bool no_events, bool wall, const char *flag
     struct scr_sampler s = {.bench = &b,
                             .copies = 1,
                             .no_events = no_events,
-                            .floor_ns = NAN,
                             .floor_wall_ns = NAN,
                             .faults = {.kinds = fault, .at = -1}};
 

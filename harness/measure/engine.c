@@ -42,7 +42,7 @@ int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devi
     e->options = *options;
     scr_calm_start(&e->calm, machine->threads);
     for (int i = 0; i < SCR_MAX_DEVICES; i++)
-        e->floor_ns[i] = e->floor_wall_ns[i] = NAN;
+        e->floor_wall_ns[i] = NAN;
     return SCR_OK;
 }
 
@@ -75,10 +75,8 @@ void scr_engine_destroy(struct scr_engine **pe)
     *pe = NULL;
 }
 
-void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_ns,
-                          double floor_wall_ns)
+void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_wall_ns)
 {
-    e->floor_ns[device_order] = floor_ns;
     e->floor_wall_ns[device_order] = floor_wall_ns;
 }
 
@@ -199,7 +197,6 @@ struct scr_sampler scr_engine_sampler(struct scr_engine *e, const struct scr_cas
     struct scr_sampler s = {
         .bench = &e->bench,
         .no_events = strcmp(c->device->backend, "ref") == 0, /* it has but the host's clock */
-        .floor_ns = e->floor_ns[c->device_order],
         .floor_wall_ns = e->floor_wall_ns[c->device_order],
         .nvml = nvml_of(e, c),
         .faults = scr_faults_of(&e->options.faults, c->order, &c->config),

@@ -29,10 +29,9 @@ int scr_engine_create(const struct scr_case_list *list, struct scr_devices *devi
                       struct scr_engine **out);
 void scr_engine_destroy(struct scr_engine **e);
 
-/* A run of the empty kernel on a device by its events and by the host's clock, ns; NaN, and
- * unknown until it is set. */
-void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_ns,
-                          double floor_wall_ns);
+/* A run of the empty kernel on a device by the host's clock, ns; NaN, and unknown until it is
+ * set. */
+void scr_engine_set_floor(struct scr_engine *e, int device_order, double floor_wall_ns);
 
 /*
  * Runs case `index` of the list; whatever goes wrong is in the row.

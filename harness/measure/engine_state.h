@@ -13,7 +13,7 @@ struct scr_engine {
     struct scr_devices *devices;
     const struct scr_machine *machine;
     struct scr_engine_options options;
-    double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
+    double floor_wall_ns[SCR_MAX_DEVICES];
     struct scr_nvml *nvml[SCR_MAX_DEVICES];
     bool nvml_tried[SCR_MAX_DEVICES];
     struct scr_calm calm;

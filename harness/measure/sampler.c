@@ -9,9 +9,9 @@
 
 enum { WARM_UP_RUNS = 2, MAX_CHECK_RUNS = 32, CHECKS = 3 };
 static const double WARM_UP_S = 0.02;
-static const double CHECK_S = 0.004;        /* of runs on each side of a cross-check */
-static const double WALL_BATCH_NS = 2e5;    /* below that the host's clock needs several runs */
-static const double UNKNOWN_FLOOR_NS = 1e5; /* what a launch may cost where it was not measured */
+static const double CHECK_S = 0.004;     /* of runs on each side of a cross-check */
+static const double WALL_BATCH_NS = 2e5; /* below that the host's clock needs several runs */
+static const double MOST_WAIT_NS = 1e5;  /* what a launch and a wait for its end may cost */
 static const double CLOCK_EVERY_S = 0.01;
 static const double BEAT_EVERY_S = 1;
 
@@ -41,18 +41,23 @@ static double drifted(const struct scr_sampler *s, double ns)
     return has_fault(s, SCR_INJECT_DRIFT) ? ns * (1 + fmin(age, 1)) : ns;
 }
 
-/* A run by the device's events; *ns <= 0 where they tell nothing, below -1 where they run back. */
+/* What the device's events say, or a fault instead: <= 0 nothing, below -1 that they run back. */
+static double event_time(const struct scr_sampler *s, double ns)
+{
+    if (has_fault(s, SCR_INJECT_REVERSED))
+        return -fabs(ns) - 2;
+    if (has_fault(s, SCR_INJECT_MISSING))
+        return -1;
+    return has_fault(s, SCR_INJECT_SHORT) ? ns * 0.1 : ns;
+}
+
+/* A run by the device's events; *ns as event_time. */
 static int run_event(struct scr_sampler *s, size_t who, double *ns)
 {
     scr_args args = next_args(s);
     int status = scr_plan_run(s->plans[who], &args, ns);
 
-    if (has_fault(s, SCR_INJECT_REVERSED))
-        *ns = -fabs(*ns) - 2;
-    if (has_fault(s, SCR_INJECT_MISSING))
-        *ns = -1;
-    if (has_fault(s, SCR_INJECT_SHORT))
-        *ns *= 0.1;
+    *ns = event_time(s, *ns);
     return status;
 }
 
@@ -73,13 +78,48 @@ static int run_wall(struct scr_sampler *s, size_t who, int runs, double *ns)
     return status;
 }
 
-/* Whether an event time and a wall time, both of one run, can be of the same device. */
-static bool agree(const struct scr_sampler *s, double event, double wall)
+/* Runs back to back by both clocks, which tell the time of all. *event as event_time. */
+static int run_both(struct scr_sampler *s, int runs, double *event, double *wall)
 {
-    double launch = isnan(s->floor_wall_ns) ? UNKNOWN_FLOOR_NS : 2 * s->floor_wall_ns + 5000;
-    double gap = isnan(s->floor_ns) ? 2000 : 2 * s->floor_ns + 2000;
+    scr_args args[MAX_CHECK_RUNS];
+    double start, ns = -1;
+    int status;
 
-    return event <= 1.1 * wall + gap && wall <= 1.1 * event + launch;
+    for (int i = 0; i < runs; i++)
+        args[i] = next_args(s);
+    start = scr_clock_s();
+    status = scr_plan_run_batch(s->plans[0], args, (size_t)runs, &ns);
+    *wall = (scr_clock_s() - start) * 1e9;
+    *event = event_time(s, ns);
+    return status;
+}
+
+/* The same of runs that are timed one by one, as samples are. */
+static int run_singles(struct scr_sampler *s, int runs, double *event, double *wall)
+{
+    double start = scr_clock_s();
+    int status = SCR_OK;
+
+    *event = *wall = 0;
+    for (int i = 0; i < runs && status == SCR_OK; i++) {
+        double ns;
+
+        status = run_event(s, 0, &ns);
+        if (status == SCR_OK && !(ns > 0)) {
+            *event = ns;
+            return SCR_OK;
+        }
+        *event += ns;
+    }
+    *wall = (scr_clock_s() - start) * 1e9;
+    return status;
+}
+
+/* Whether the device's and the host's clock can have measured the same runs. The host's may say
+ * `more`, for launches and for waking up when they end. */
+static bool agree(double event, double wall, double more)
+{
+    return event <= 1.02 * wall && wall <= 1.05 * event + more;
 }
 
 /* What was verified has run already, so one more run warms up a slow kernel; *ns is the last. */
@@ -98,32 +138,47 @@ static int warm_up(struct scr_sampler *s, size_t who, double *ns)
     return status;
 }
 
-/* Compares the two clocks on plan 0 and decides. */
+/* Of an event time: whether it is one; else the reason is noted and the host's clock chosen. */
+static bool is_time(struct scr_sampler *s, double event)
+{
+    if (event > 0)
+        return true;
+    s->flag = event < -1 ? "events-reversed" : "events-missing";
+    s->wall = true;
+    return false;
+}
+
+/*
+ * Compares the two clocks on plan 0 and decides. Both measure the same runs, so that neither the
+ * device's frequency nor what others do can tell them apart.
+ */
 static int cross_check(struct scr_sampler *s, double first_ns)
 {
     int runs = (int)fmin(fmax(CHECK_S * 1e9 / fmax(first_ns, 1000), 1), MAX_CHECK_RUNS);
-    double events[MAX_CHECK_RUNS];
-    int status = SCR_OK;
+    double launch = isnan(s->floor_wall_ns) ? MOST_WAIT_NS : 2 * s->floor_wall_ns + 5000;
 
-    for (int check = 0; check < CHECKS && status == SCR_OK; check++) {
-        status = run_wall(s, 0, runs, &s->t_wall_ns);
-        if (s->no_events)
-            break;
-        for (int i = 0; i < runs && status == SCR_OK; i++) {
-            status = run_event(s, 0, &events[i]);
-            if (status == SCR_OK && !(events[i] > 0)) {
-                s->flag = events[i] < -1 ? "events-reversed" : "events-missing";
-                s->wall = true;
-                return SCR_OK;
-            }
-        }
-        s->t_event_ns = status == SCR_OK ? scr_median(events, (size_t)runs) : NAN;
-        if (status == SCR_OK && agree(s, s->t_event_ns, s->t_wall_ns))
+    if (s->no_events) {
+        s->wall = true;
+        return run_wall(s, 0, runs, &s->t_wall_ns);
+    }
+    for (int check = 0; check < CHECKS; check++) {
+        double event, wall, event_apart, wall_apart;
+        int status = run_both(s, runs, &event, &wall);
+
+        s->t_wall_ns = wall / runs;
+        if (status != SCR_OK || !is_time(s, event))
+            return status;
+        s->t_event_ns = event / runs;
+        status = run_singles(s, runs, &event_apart, &wall_apart);
+        if (status != SCR_OK || !is_time(s, event_apart))
+            return status;
+        if (agree(event, wall, launch) &&
+            agree(event_apart, wall_apart, runs * fmax(launch, MOST_WAIT_NS)))
             return SCR_OK;
     }
     s->wall = true;
-    s->flag = s->no_events ? NULL : "events-off";
-    return status;
+    s->flag = "events-off";
+    return SCR_OK;
 }
 
 int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, double limit_s)

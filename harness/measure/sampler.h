@@ -26,7 +26,6 @@ struct scr_sampler {
     size_t copies;         /* of the data, taken in turn */
     bool cold;             /* they are too many for the cache */
     bool no_events;        /* the device has none worth asking */
-    double floor_ns;       /* a run of the empty kernel by the device's events; NaN unknown */
     double floor_wall_ns;  /* a run of the empty kernel by the host's clock; NaN unknown */
     struct scr_nvml *nvml; /* or NULL */
     struct scr_faults faults;
@@ -41,7 +40,8 @@ struct scr_sampler {
 
     bool wall;        /* chosen: the host's clock, runs back to back */
     const char *flag; /* why that was chosen against events: a word of a row's flags, or NULL */
-    double t_wall_ns, t_event_ns; /* of plan 0 when the clocks were compared; wall: back to back */
+    double t_wall_ns, t_event_ns; /* of one of the runs of plan 0, back to back, that both clocks
+                                   * timed at once */
     size_t n_bad;                 /* events of samples that could not be used */
     size_t n_good;                /* samples of plan 0 */
     double least_ns;              /* of those */
@@ -64,8 +64,8 @@ struct scr_sampler {
 
 /*
  * Warms up and decides for a clock: device events if they are there, run forward and agree with the
- * host's clock within 10 % (beside what a launch costs), looked at three times before they are
- * dismissed.
+ * host's clock on the same runs within 5 %, beside what a launch costs; looked at three times
+ * before they are dismissed.
  *
  * limit_s  about what the caller means to spend on samples of one plan: slow plans are run but a
  *          few times

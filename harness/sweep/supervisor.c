@@ -37,7 +37,7 @@ struct scr_supervisor {
     struct scr_supervisor_options options;
     struct scr_helper worker;
     pid_t groups[SCR_MAX_PEERS]; /* process groups of the worker's peers, 0: none */
-    double floor_ns[SCR_MAX_DEVICES], floor_wall_ns[SCR_MAX_DEVICES];
+    double floor_wall_ns[SCR_MAX_DEVICES];
     int deaths[SCR_MAX_DEVICES];
     int starts_in_vain;
     json_t *peers; /* as the first worker described them */
@@ -81,7 +81,7 @@ int scr_supervisor_create(const struct scr_supervisor_options *options, struct s
         .user = s,
     };
     for (int i = 0; i < SCR_MAX_DEVICES; i++)
-        s->floor_ns[i] = s->floor_wall_ns[i] = NAN;
+        s->floor_wall_ns[i] = NAN;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     return SCR_OK;
 }
@@ -168,11 +168,10 @@ static void send_floors(struct scr_supervisor *s)
         if (isnan(s->floor_wall_ns[i]))
             continue;
         /* Where it cannot be sent, the next request finds out. */
-        scr_helper_tell(&s->worker,
-                        json_pack("{s:s, s:i, s:o, s:f}", "do", "floor", "device", i, "event_ns",
-                                  isnan(s->floor_ns[i]) ? json_null() : json_real(s->floor_ns[i]),
-                                  "ns", s->floor_wall_ns[i]),
-                        s->options.timeout_s);
+        scr_helper_tell(
+            &s->worker,
+            json_pack("{s:s, s:i, s:f}", "do", "floor", "device", i, "ns", s->floor_wall_ns[i]),
+            s->options.timeout_s);
     }
 }
 
@@ -358,6 +357,5 @@ void scr_supervisor_peak(struct scr_supervisor *s, int device_order, double time
 void scr_supervisor_set_floor(struct scr_supervisor *s, int device_order,
                               const struct scr_peak *peak)
 {
-    s->floor_ns[device_order] = peak->floor_ns;
     s->floor_wall_ns[device_order] = peak->floor_wall_ns;
 }

@@ -90,7 +90,7 @@ static bool measure_peak(struct worker *w, size_t order, double limit_s)
         scr_log_first(&w->devices->log, why, sizeof why);
     else
         scr_peak_measure(dev, limit_s, &peak, why, sizeof why);
-    scr_engine_set_floor(w->engine, (int)order, peak.floor_ns, peak.floor_wall_ns);
+    scr_engine_set_floor(w->engine, (int)order, peak.floor_wall_ns);
     return answer(w, json_pack("{s:o, s:o, s:o}", "peak", scr_peak_json(&peak), "why",
                                scr_json_text(why), "bound", scr_json_text(bound)));
 }
@@ -114,12 +114,10 @@ static bool serve_one(struct worker *w, const json_t *request)
 {
     const char *what = "";
     json_int_t index = -1, device = -1;
-    double limit_s = 0, ns = NAN, event_ns;
-    const json_t *event = json_object_get(request, "event_ns");
+    double limit_s = 0, ns = NAN;
 
     json_unpack((json_t *)request, "{s:s, s?I, s?I, s?F, s?F}", "do", &what, "case", &index,
                 "device", &device, "limit", &limit_s, "ns", &ns);
-    event_ns = json_is_number(event) ? json_number_value(event) : NAN;
     if (strcmp(what, "run") == 0 && index >= 0 && (size_t)index < w->list->n)
         return run_case(w, (size_t)index, limit_s);
     if (strcmp(what, "peer") == 0 && index >= 0 && (size_t)index < w->list->n)
@@ -127,7 +125,7 @@ static bool serve_one(struct worker *w, const json_t *request)
     if (strcmp(what, "peak") == 0 && device >= 0 && (size_t)device < w->devices->n)
         return measure_peak(w, (size_t)device, limit_s);
     if (strcmp(what, "floor") == 0 && device >= 0 && (size_t)device < w->devices->n) {
-        scr_engine_set_floor(w->engine, (int)device, event_ns, ns);
+        scr_engine_set_floor(w->engine, (int)device, ns);
         return true;
     }
     return false;
