@@ -232,6 +232,7 @@ struct adder {
     const scr_device_info *const *devices;
     size_t n_devices;
     uint64_t seed;
+    scr_hint hint;               /* of the problem whose configurations are added */
     const struct scr_case *base; /* while the tiles of one case are enumerated */
     char *why;
     size_t why_size;
@@ -330,13 +331,9 @@ static int push_config(void *user, const scr_config *config)
 static int complete(const struct adder *a, const struct scr_point *p, struct scr_case *c)
 {
     const scr_context *tables = p->tile_q == SCR_TILE_AUTO ? a->list->tables : NULL;
-    scr_hint hint;
-    int status;
+    int status = scr_choice_complete(tables, c->device, &c->spec.problem, &a->hint, &c->config,
+                                     c->why, sizeof c->why, c->choice);
 
-    scr_choice_hint(&c->spec, c->spec.one_head ? a->trace_problem.heads_q : c->spec.problem.heads_q,
-                    &hint);
-    status = scr_choice_complete(tables, c->device, &c->spec.problem, &hint, &c->config, c->why,
-                                 sizeof c->why, c->choice);
     if (p->tile_q > 0)
         snprintf(c->choice, sizeof c->choice, "given");
     return status;
@@ -463,6 +460,7 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
         snprintf(a->list->dropped, sizeof a->list->dropped, "%s", invalid);
         return SCR_OK;
     }
+    status = scr_choice_hint(&c.spec, &a->hint, a->why, a->why_size);
     for (size_t i = 0; i < a->n_devices && status == SCR_OK; i++) {
         struct scr_case on = c;
 

@@ -1,34 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "choice.h"
 
-#include "workload.h"
-
-#include <math.h>
 #include <stdio.h>
 
 static const double NOTHING_ALIVE = 1e-6;
-
-static double mean_window(const struct scr_dataset_spec *spec, int heads)
-{
-    const scr_problem *p = &spec->problem;
-    double sum = 0;
-
-    switch (spec->window.kind) {
-    case SCR_WINDOW_VALUE:
-        return fmin(spec->window.value, p->len_k);
-    case SCR_WINDOW_INF:
-        return INFINITY;
-    case SCR_WINDOW_INIT:
-        for (int h = 0; h < p->heads_q; h++) {
-            float w = scr_window_init(spec->one_head ? spec->trace_head : h, heads);
-
-            sum += fmin((double)w, p->len_k);
-        }
-        return sum / p->heads_q;
-    default:
-        return 0;
-    }
-}
 
 static double nominal_density(const struct scr_workload *w)
 {
@@ -45,10 +20,10 @@ static double nominal_density(const struct scr_workload *w)
     }
 }
 
-void scr_choice_hint(const struct scr_dataset_spec *spec, int heads, scr_hint *out)
+int scr_choice_hint(const struct scr_dataset_spec *spec, scr_hint *out, char *why, size_t why_size)
 {
-    *out = (scr_hint){.window = mean_window(spec, heads),
-                      .pair_density = nominal_density(&spec->workload)};
+    *out = (scr_hint){.pair_density = nominal_density(&spec->workload)};
+    return scr_dataset_mean_window(spec, &out->window, why, why_size);
 }
 
 int scr_choice_complete(const scr_context *tables, const scr_device_info *device,

@@ -12,12 +12,11 @@
 enum { SCR_CHOICE_TEXT = 32 };
 
 /*
- * What is known of data before it is drawn: the window, unless it is a trace's own, and the density
- * that a workload is made to have.
- *
- * heads  query heads of the layer, of which spec may have one
+ * What is known of the data of a settled spec before it is drawn: the window, of a trace too, as
+ * whoever has a model knows it, and the density that a workload is made to have. Returns as
+ * scr_dataset_mean_window.
  */
-void scr_choice_hint(const struct scr_dataset_spec *spec, int heads, scr_hint *out);
+int scr_choice_hint(const struct scr_dataset_spec *spec, scr_hint *out, char *why, size_t why_size);
 
 /*
  * Completes config, whose kernel, skip, variant and parameters stay where they are set, by the

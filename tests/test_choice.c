@@ -26,7 +26,8 @@ static scr_hint hint_of(const char *workload, const char *window, int heads, int
     assert_int_equal(scr_workload_parse(workload, &spec.workload, why, sizeof why), SCR_OK);
     assert_int_equal(scr_window_parse(window, &spec.window, why, sizeof why), SCR_OK);
     scr_dataset_settle(&spec);
-    scr_choice_hint(&spec, heads, &hint);
+    if (scr_choice_hint(&spec, &hint, why, sizeof why) != SCR_OK)
+        hint.window = -1;
     return hint;
 }
 
@@ -51,7 +52,40 @@ static void test_hints(void **state)
     h = hint_of("iid", "init", 2, 100); /* 2 and no more than all */
     assert_true(fabs(h.window - 51) < 1e-3);
     h = hint_of("trace:no-such-file", "auto", 2, 100);
-    assert_true(h.window == 0 && h.pair_density == 0);
+    assert_true(h.window == -1);
+    h = hint_of("trace:no-such-file", "30", 2, 100);
+    assert_true(h.window == 30 && h.pair_density == 0);
+}
+
+/* A trace's own windows count as a layer's mean, or as the one head's. */
+static void test_trace_hints(void **state)
+{
+    struct scr_dataset_spec spec = {.workload.kind = SCR_WORKLOAD_TRACE};
+    char why[300] = "";
+    scr_hint hint;
+
+    (void)state;
+    assert_non_null(getenv("SCR_TEST_DATA"));
+    snprintf(spec.workload.path, sizeof spec.workload.path, "%s/psi16_k16v64.safetensors",
+             getenv("SCR_TEST_DATA"));
+    assert_int_equal(scr_dataset_shape(&spec.workload, 0, &spec.problem, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_choice_hint(&spec, &hint, why, sizeof why), SCR_OK);
+    /* 1.82, 81.5, 63.2 and 9868, which is no more than the 1024 tokens */
+    assert_true(fabs(hint.window - 292.62) < 0.01 && hint.pair_density == 0);
+    spec.one_head = true;
+    spec.problem.heads_q = spec.problem.heads_kv = 1;
+    spec.trace_head = 1;
+    assert_int_equal(scr_choice_hint(&spec, &hint, why, sizeof why), SCR_OK);
+    assert_true(fabs(hint.window - 81.4919) < 0.01);
+    spec.trace_head = 3;
+    assert_int_equal(scr_choice_hint(&spec, &hint, why, sizeof why), SCR_OK);
+    assert_true(hint.window == 1024);
+    spec.window.kind = SCR_WINDOW_INIT; /* the last of four heads of the file */
+    assert_int_equal(scr_choice_hint(&spec, &hint, why, sizeof why), SCR_OK);
+    assert_true(fabs(hint.window - 256) < 0.01);
+    spec.trace_head = 4;
+    assert_int_equal(scr_choice_hint(&spec, &hint, why, sizeof why), SCR_ERR_INVALID);
+    assert_non_null(strstr(why, "no head 4"));
 }
 
 /* The one case of a line of axes. */
@@ -159,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hints),
+        cmocka_unit_test(test_trace_hints),
         cmocka_unit_test(test_cases),
     };
 

@@ -17,6 +17,7 @@ TUNER = os.path.abspath(sys.argv[1])
 MAKE_RECORDS = os.path.abspath(sys.argv[2])
 DATA = os.path.abspath(sys.argv[3])
 GOLDEN = os.path.join(DATA, "tuning", "records-v1.jsonl")
+TRACE = os.path.join(DATA, "psi16_k16v64.safetensors")
 NAME = "Model 3 CPU @ 2.0GHz"
 ASK = ["--lookup", "seq=1024", "dtype=bf16", "heads=8", "head_dim=64"]
 
@@ -99,6 +100,8 @@ class Usage(Case):
         self.refused(["--lookup", "sqe=3"], "did you mean 'seq'")
         self.refused(["--lookup", "seq=64 dtype=f64"], "dtype", "f16")
         self.refused(["--lookup", "seq=64", "heads=3", "kv_heads=2", "--device", "ref"], "--lookup")
+        self.refused(["--lookup", f"workload=trace:{TRACE}", "trace_head=4", "--device", "ref"], "no head 4")
+        self.refused(["--lookup", "seq=64", "trace_head=0", "--device", "ref"], "not a trace")
 
     def test_files_that_are_not_there(self):
         for args in (["--show"], ["--table"], ["--merge", "-o", "x"], ["--stale"], ["--export", "t4"]):
@@ -193,6 +196,17 @@ class Table(Case):
         self.assertIn("ref:0", p.stdout)
         p = self.fine("--lookup", "seq=1024", "dtype=f16", "--device", NAME, SCR_TABLE=self.path("t"))
         self.assertIn("level default", p.stdout)
+
+    def test_lookup_of_a_trace(self):
+        ask = ["--lookup", f"workload=trace:{TRACE}", "dtype=f16", "--device", "ref"]
+        p = self.fine(*ask)
+        self.assertIn("heads=4 window=292.6 ", p.stdout)
+        p = self.fine(*ask, "trace_head=each")
+        self.assertEqual([line.split("window=")[1].split()[0] for line in p.stdout.splitlines()
+                          if " window=" in line and " heads=1 " in line],
+                         ["1.822", "81.49", "63.17", "1024"])
+        p = self.fine(*ask, "trace_head=1", "window=init")  # of four: 2, 12, 41, 256
+        self.assertIn("heads=1 window=7.341 ", p.stdout)
 
     def test_the_users_table(self):
         name = self.records()

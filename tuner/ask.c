@@ -3,6 +3,7 @@
 #include "tools.h"
 
 #include "../runtime/tables.h"
+#include "choice.h"
 #include "devices.h"
 #include "sweep.h" /* exit statuses */
 #include "text.h"
@@ -21,29 +22,16 @@ struct asker {
 };
 
 /* Of what is given, what a program that calls the library would know. */
-static scr_hint hint_of(const struct scr_axes *axes, const struct scr_point *p,
-                        const scr_problem *problem)
+static int hint_of(const struct scr_axes *axes, const struct scr_dataset_spec *spec, scr_hint *hint,
+                   char *why, size_t why_size)
 {
-    const struct scr_workload *w = &p->workload;
-    scr_hint hint = {0};
-    double sum = 0;
+    int status = scr_choice_hint(spec, hint, why, why_size);
 
-    if (scr_axes_has(axes, "window") && p->window.kind == SCR_WINDOW_INF)
-        hint.window = INFINITY;
-    else if (scr_axes_has(axes, "window") && p->window.kind == SCR_WINDOW_VALUE)
-        hint.window = fmin(p->window.value, problem->len_k);
-    if (scr_axes_has(axes, "window") && p->window.kind == SCR_WINDOW_INIT) {
-        for (int h = 0; h < problem->heads_q; h++)
-            sum += fmin(scr_window_init(h, problem->heads_q), problem->len_k);
-        hint.window = sum / problem->heads_q;
-    }
-    if (scr_axes_has(axes, "workload") && scr_workload_is_planted(w))
-        hint.pair_density = w->density;
-    else if (scr_axes_has(axes, "workload") && w->kind == SCR_WORKLOAD_ENDS)
-        hint.pair_density = w->density > 0 ? 1 : 1e-9;
-    else if (scr_axes_has(axes, "workload") && w->kind == SCR_WORKLOAD_WINDOW)
-        hint.pair_density = 1;
-    return hint;
+    if (!scr_axes_has(axes, "window") && spec->workload.kind != SCR_WORKLOAD_TRACE)
+        hint->window = 0;
+    if (!scr_axes_has(axes, "workload"))
+        hint->pair_density = 0;
+    return status;
 }
 
 /* Where something of the configuration is given. */
@@ -95,10 +83,19 @@ static void print_question(const struct asker *a, const scr_problem *p, const sc
            (int)(p->batch * p->heads_q), hints);
 }
 
-static int ask(void *user, const struct scr_point *p)
+static int refuse(struct asker *a, const char *why)
 {
-    struct asker *a = user;
-    scr_problem problem = scr_point_problem(p);
+    fflush(stdout);
+    fprintf(stderr, "tuner: --lookup: %s\n", why);
+    a->result = SCR_EXIT_USAGE;
+    return SCR_ERR_INVALID;
+}
+
+/* About the data of a spec, of which p has the kernel. */
+static int ask_spec(struct asker *a, const struct scr_point *p, const struct scr_dataset_spec *spec)
+{
+    const scr_problem *problem = &spec->problem;
+    struct scr_dataset_spec settled = *spec;
     scr_hint hint;
     scr_config want;
     scr_choice choice;
@@ -106,32 +103,20 @@ static int ask(void *user, const struct scr_point *p)
     const char *why = "";
     int status;
 
-    if (strcmp(p->kernel, "tile-skip") != 0 && p->skip != SCR_SKIP_NONE &&
-        !scr_axes_has(a->axes, "skip"))
-        return SCR_OK;
-    a->result = SCR_EXIT_USAGE;
-    if (p->workload.kind == SCR_WORKLOAD_TRACE &&
-        scr_dataset_shape(&p->workload, p->seq, &problem, reason, sizeof reason) != SCR_OK) {
-        fprintf(stderr, "tuner: --lookup: %s\n", reason);
-        return SCR_ERR_INVALID;
-    }
-    if (scr_problem_validate(&problem, &why) != SCR_OK) {
-        fprintf(stderr, "tuner: --lookup: %s\n", why);
-        return SCR_ERR_INVALID;
-    }
-    if (want_of(p, &want) != SCR_OK) {
-        fprintf(stderr, "tuner: --lookup: -a param: too many parameters beside the tile\n");
-        return SCR_ERR_INVALID;
-    }
-    a->result = SCR_EXIT_FINE;
-    hint = hint_of(a->axes, p, &problem);
-    print_question(a, &problem, &hint, &want);
+    if (scr_problem_validate(problem, &why) != SCR_OK)
+        return refuse(a, why);
+    if (want_of(p, &want) != SCR_OK)
+        return refuse(a, "-a param: too many parameters beside the tile");
+    scr_dataset_settle(&settled);
+    if (hint_of(a->axes, &settled, &hint, reason, sizeof reason) != SCR_OK)
+        return refuse(a, reason);
+    print_question(a, problem, &hint, &want);
     a->n_asked++;
-    status = scr_lookup_for(a->ctx, a->info, &problem, &hint, is_wanted(a->axes) ? &want : NULL,
-                            &choice);
+    status =
+        scr_lookup_for(a->ctx, a->info, problem, &hint, is_wanted(a->axes) ? &want : NULL, &choice);
     if (status != SCR_OK) {
         fflush(stdout);
-        scr_config_resolve(a->info, &problem, &want, reason, sizeof reason);
+        scr_config_resolve(a->info, problem, &want, reason, sizeof reason);
         fprintf(stderr, "tuner: --lookup: %s\n",
                 reason[0] != '\0' ? reason : scr_status_text(status));
         a->result = SCR_EXIT_SOME_FAILED;
@@ -140,6 +125,42 @@ static int ask(void *user, const struct scr_point *p)
     scr_choice_explain(a->ctx, &choice, text, sizeof text);
     printf("%s", text);
     return SCR_OK;
+}
+
+/* About one head of a trace. */
+static int ask_head(struct asker *a, const struct scr_point *p,
+                    const struct scr_dataset_spec *layer, int head)
+{
+    struct scr_dataset_spec spec = *layer;
+
+    spec.one_head = true;
+    spec.trace_head = head;
+    spec.problem.heads_q = spec.problem.heads_kv = 1;
+    return ask_spec(a, p, &spec);
+}
+
+static int ask(void *user, const struct scr_point *p)
+{
+    struct asker *a = user;
+    struct scr_dataset_spec spec = {
+        .problem = scr_point_problem(p), .workload = p->workload, .window = p->window, .r = p->r};
+    char reason[300] = "";
+    int status = SCR_OK;
+
+    if (strcmp(p->kernel, "tile-skip") != 0 && p->skip != SCR_SKIP_NONE &&
+        !scr_axes_has(a->axes, "skip"))
+        return SCR_OK;
+    if (scr_dataset_shape(&p->workload, p->seq, &spec.problem, reason, sizeof reason) != SCR_OK)
+        return refuse(a, reason);
+    if (p->trace_head == SCR_HEAD_ALL)
+        return ask_spec(a, p, &spec);
+    if (p->workload.kind != SCR_WORKLOAD_TRACE)
+        return refuse(a, "-a trace_head: the workload is not a trace");
+    if (p->trace_head != SCR_HEAD_EACH)
+        return ask_head(a, p, &spec, p->trace_head);
+    for (int head = 0; head < spec.problem.heads_q && status == SCR_OK; head++)
+        status = ask_head(a, p, &spec, head);
+    return status;
 }
 
 /* Shared memory that a block may have, by compute capability. */

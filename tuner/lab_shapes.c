@@ -184,36 +184,10 @@ double scr_lab_round_density(double pair_density)
     return strtod(text, NULL);
 }
 
-static double within(double w, int32_t len_k)
-{
-    return w < len_k ? w : len_k;
-}
-
-/* Mean over the heads of min(w, len_k) of the windows that only the file of a trace has. */
-static int trace_window(const struct scr_case *c, double *out, char *why, size_t why_size)
-{
-    const scr_problem *p = &c->spec.problem;
-    struct scr_dataset *d = NULL;
-    int status = scr_dataset_create(&c->spec, 1, &d, why, why_size);
-    bool windowed = false;
-    double sum = 0;
-
-    if (status != SCR_OK)
-        return status;
-    for (int h = 0; h < p->heads_q; h++) {
-        windowed |= !isinf(d->w[h]);
-        sum += within(d->w[h], p->len_k);
-    }
-    *out = windowed ? sum / p->heads_q : INFINITY;
-    scr_dataset_destroy(&d);
-    return SCR_OK;
-}
-
 int scr_lab_shape_key(const struct scr_case *c, double pair_density, struct scr_shape_key *out,
                       char *why, size_t why_size)
 {
     const scr_problem *p = &c->spec.problem;
-    double sum = 0;
 
     *out = (struct scr_shape_key){
         .dtype = p->dtype,
@@ -226,7 +200,6 @@ int scr_lab_shape_key(const struct scr_case *c, double pair_density, struct scr_
         .kv_heads = p->heads_kv,
         .len_q = p->len_q,
         .len_k = p->len_k,
-        .window = INFINITY,
         .density = scr_lab_round_density(pair_density),
     };
     if (strlen(c->data_words) >= sizeof out->words) {
@@ -234,14 +207,5 @@ int scr_lab_shape_key(const struct scr_case *c, double pair_density, struct scr_
         return SCR_ERR_INVALID;
     }
     strcpy(out->words, c->data_words);
-    if (c->spec.workload.kind == SCR_WORKLOAD_TRACE)
-        return trace_window(c, &out->window, why, why_size);
-    if (c->spec.window.kind == SCR_WINDOW_VALUE)
-        out->window = within(c->spec.window.value, p->len_k);
-    if (c->spec.window.kind == SCR_WINDOW_INIT) {
-        for (int h = 0; h < p->heads_q; h++)
-            sum += within(scr_window_init(h, p->heads_q), p->len_k);
-        out->window = sum / p->heads_q;
-    }
-    return SCR_OK;
+    return scr_dataset_mean_window(&c->spec, &out->window, why, why_size);
 }

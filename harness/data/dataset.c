@@ -57,20 +57,50 @@ void scr_dataset_settle(struct scr_dataset_spec *s)
         s->window.kind = SCR_WINDOW_INF;
 }
 
-/* w of every head, of `heads` in the layer. Not called where a trace's windows stay. */
-static void set_windows(struct scr_dataset *d, int heads)
+/* w[heads_q] of a settled spec, of `heads` in the layer. Not called where a trace's windows stay.
+ */
+static void set_windows(const struct scr_dataset_spec *s, int heads, float *w)
 {
-    struct scr_window window = d->spec.window;
-    int first = d->spec.one_head ? d->spec.trace_head : 0;
+    int first = s->one_head ? s->trace_head : 0;
 
-    for (int h = 0; h < d->spec.problem.heads_q; h++) {
-        if (window.kind == SCR_WINDOW_VALUE)
-            d->w[h] = (float)window.value;
-        else if (window.kind == SCR_WINDOW_INIT)
-            d->w[h] = scr_window_init(first + h, heads);
+    for (int h = 0; h < s->problem.heads_q; h++) {
+        if (s->window.kind == SCR_WINDOW_VALUE)
+            w[h] = (float)s->window.value;
+        else if (s->window.kind == SCR_WINDOW_INIT)
+            w[h] = scr_window_init(first + h, heads);
         else
-            d->w[h] = INFINITY;
+            w[h] = INFINITY;
     }
+}
+
+static bool keeps_windows(const struct scr_dataset_spec *s)
+{
+    return s->workload.kind == SCR_WORKLOAD_TRACE && s->window.kind == SCR_WINDOW_AUTO;
+}
+
+int scr_dataset_mean_window(const struct scr_dataset_spec *spec, double *out, char *why,
+                            size_t why_size)
+{
+    const scr_problem *p = &spec->problem;
+    int heads = p->heads_q, status = SCR_OK;
+    float *w = malloc((size_t)heads * sizeof *w);
+    bool windowed = false;
+    double sum = 0;
+
+    if (w == NULL)
+        return SCR_ERR_NO_MEMORY;
+    /* Where one head is left, the file tells how many there are. */
+    if (keeps_windows(spec) || spec->one_head)
+        status = scr_trace_windows(spec, &heads, w, why, why_size);
+    if (status == SCR_OK && !keeps_windows(spec))
+        set_windows(spec, heads, w);
+    for (int h = 0; h < p->heads_q && status == SCR_OK; h++) {
+        windowed |= !isinf(w[h]);
+        sum += fmin(w[h], p->len_k);
+    }
+    free(w);
+    *out = windowed ? sum / p->heads_q : INFINITY;
+    return status;
 }
 
 /* Ragged: batch 0 keeps all keys; the others have a random number of them, a single batch 3/4. */
@@ -192,8 +222,8 @@ int scr_dataset_create(const struct scr_dataset_spec *spec, int threads, struct 
     }
     for (int h = 0; h < spec->problem.heads_q && (!is_trace || spec->r != 0); h++)
         d->r[h] = (float)d->spec.r;
-    if (!is_trace || spec->window.kind != SCR_WINDOW_AUTO)
-        set_windows(d, heads);
+    if (!keeps_windows(&d->spec))
+        set_windows(&d->spec, heads, d->w);
     if (d->kv_len != NULL) {
         set_kv_len(d);
         spoil_missing_keys(d);

@@ -108,6 +108,15 @@ int scr_dataset_shape(const struct scr_workload *w, int max_len, scr_problem *p,
 void scr_dataset_settle(struct scr_dataset_spec *spec);
 
 /*
+ * Mean over the heads of min(w, len_k), tokens, of a settled spec: what lookup tables know of a
+ * window. INFINITY where no head has one. Where a trace keeps its own only its w is read.
+ *
+ * Returns SCR_OK, SCR_ERR_INVALID (the trace; why has one line) or SCR_ERR_NO_MEMORY.
+ */
+int scr_dataset_mean_window(const struct scr_dataset_spec *spec, double *out, char *why,
+                            size_t why_size);
+
+/*
  * Draws or loads the data on `threads` threads.
  * Returns SCR_OK, SCR_ERR_INVALID (why has one line) or SCR_ERR_NO_MEMORY.
  */

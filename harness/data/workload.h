@@ -54,4 +54,8 @@ int scr_trace_shape(const char *path, int max_len, scr_problem *p, char *why, si
  */
 int scr_trace_load(struct scr_dataset *d, int *heads, char *why, size_t why_size);
 
+/* The same, of w[heads_q] alone. */
+int scr_trace_windows(const struct scr_dataset_spec *spec, int *heads, float *w, char *why,
+                      size_t why_size);
+
 #endif

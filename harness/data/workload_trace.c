@@ -210,32 +210,56 @@ static int load_scalars(const struct trace *t, const struct scr_tensor *from, st
     return SCR_OK;
 }
 
+/* The heads of the file that a spec has; refused where the file is of another shape. */
+static int choose_heads(const struct trace *t, const struct scr_dataset_spec *spec,
+                        struct heads *of_q, struct heads *of_kv)
+{
+    const scr_problem *p = &spec->problem;
+    const struct extent q = extent_of(t->q), k = extent_of(t->k);
+
+    *of_q = (struct heads){0, q.heads};
+    *of_kv = (struct heads){0, k.heads};
+    if (spec->one_head) {
+        *of_q = (struct heads){spec->trace_head, 1};
+        *of_kv = (struct heads){spec->trace_head / (q.heads / k.heads), 1};
+    }
+    if (spec->one_head && (spec->trace_head < 0 || spec->trace_head >= q.heads))
+        return refuse(t, "no head %d; its heads are 0 to %lld", spec->trace_head,
+                      (long long)q.heads - 1);
+    if (q.batch != p->batch || of_q->n != p->heads_q || of_kv->n != p->heads_kv || q.dim != p->dk ||
+        extent_of(t->v).dim != p->dv || q.length < p->len_q || k.length < p->len_k)
+        return refuse(t, "the shape asked for is not the file's");
+    return SCR_OK;
+}
+
+int scr_trace_windows(const struct scr_dataset_spec *spec, int *heads, float *w, char *why,
+                      size_t why_size)
+{
+    struct heads of_q, of_kv;
+    struct trace t;
+    int status = trace_open(spec->workload.path, &t, why, why_size);
+
+    if (status != SCR_OK)
+        return status;
+    *heads = (int)extent_of(t.q).heads;
+    status = choose_heads(&t, spec, &of_q, &of_kv);
+    if (status == SCR_OK)
+        status = load_scalars(&t, t.w, of_q, true, w);
+    scr_safetensors_close(&t.file);
+    return status;
+}
+
 int scr_trace_load(struct scr_dataset *d, int *heads, char *why, size_t why_size)
 {
     const scr_problem *p = &d->spec.problem;
     struct heads of_q, of_kv;
     struct trace t;
-    struct extent q, k;
     int status = trace_open(d->spec.workload.path, &t, why, why_size);
 
     if (status != SCR_OK)
         return status;
-    q = extent_of(t.q);
-    k = extent_of(t.k);
-    *heads = (int)q.heads;
-    of_q = (struct heads){0, q.heads};
-    of_kv = (struct heads){0, k.heads};
-    if (d->spec.one_head) {
-        of_q = (struct heads){d->spec.trace_head, 1};
-        of_kv = (struct heads){d->spec.trace_head / (q.heads / k.heads), 1};
-    }
-    if (d->spec.one_head && (d->spec.trace_head < 0 || d->spec.trace_head >= q.heads))
-        status = refuse(&t, "no head %d; its heads are 0 to %lld", d->spec.trace_head,
-                        (long long)q.heads - 1);
-    else if (q.batch != p->batch || of_q.n != p->heads_q || of_kv.n != p->heads_kv ||
-             q.dim != p->dk || extent_of(t.v).dim != p->dv || q.length < p->len_q ||
-             k.length < p->len_k)
-        status = refuse(&t, "the shape asked for is not the file's");
+    *heads = (int)extent_of(t.q).heads;
+    status = choose_heads(&t, &d->spec, &of_q, &of_kv);
     if (status == SCR_OK)
         status = load_vectors(&t, t.q, of_q, p->len_q, p->dtype, d->q);
     if (status == SCR_OK)
