@@ -30,7 +30,7 @@ set grid xtics ytics linetype 1 linewidth 0.6 linecolor rgb '#e4e4e4'
 set style line 100 linecolor rgb faint
 set key outside right top vertical Left reverse noautotitle samplen 3 spacing 1.25 width -2 font ',12' textcolor rgb ink
 set lmargin at screen 0.115
-set bmargin at screen 0.200
+set bmargin at screen 0.215
 set tmargin at screen 0.830
 # Title, notes and name of the y axis; a string, for a picture of two panels sets them twice.
 set_labels = "set label 1 title at screen 0.015, 0.955 left font ',18' textcolor rgb '#111111'; \
@@ -45,10 +45,9 @@ set pointsize 0.9
 
 # A point to be taken with care is circled: column c of its row has a word of why, else '-'.
 doubtful(c, y) = strcol(c) eq '-' ? NaN : y
-ring = 2
 
 set logscale y
 decades(lo, hi) = log10(hi) - log10(lo)
 
-use_svg(n) = sprintf("set terminal svg size 800,560 dynamic font 'DejaVu Sans,Helvetica,sans-serif,13.5' background '#ffffff' noenhanced; set output '%s.svg'", n)
-use_png(n) = sprintf("set terminal pngcairo size 800,560 font 'DejaVu Sans,13.5' fontscale 0.75 background '#ffffff' noenhanced; set output '%s.png'", n)
+use_svg(n) = sprintf("set terminal svg size 800,560 dynamic font 'DejaVu Sans,Helvetica,sans-serif,13.5' background '#ffffff' noenhanced; ring = 1.3; set output '%s.svg'", n)
+use_png(n) = sprintf("set terminal pngcairo size 800,560 font 'DejaVu Sans,13.5' fontscale 0.75 background '#ffffff' noenhanced; ring = 2; set output '%s.png'", n)

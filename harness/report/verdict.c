@@ -444,6 +444,8 @@ static const struct {
     {"unsteady", "slower at one moment than at another"},
     {"busy", "with the processors slow or used by others"},
     {"events-off", "whose device events and wall time disagree"},
+    {"over-ideal", "above 100 % of ideal"},
+    {"over-roofline", "above the measured ceilings"},
     {NULL, "with an interval wider than +-5 % or fewer than 6 samples"},
     {"apart", "compared with a baseline that was not timed beside them"},
 };

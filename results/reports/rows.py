@@ -13,11 +13,13 @@ DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is und
           "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
           "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
           "apart": "not timed beside what it is compared with",
+          "over-ideal": "less time than masked-dense's times the tile density: the two differ in more than what is skipped",
+          "over-roofline": "above the ceilings that were measured, which are too low then",
           "wide-interval": "a time within more than ±5 %, or of fewer than six samples"}
 
 # As in the tables of the harness.
 LETTERS = {"throttled": "T", "not-cold": "C", "near-floor": "F", "unsteady": "U", "busy": "B", "events-off": "e",
-           "apart": "A", "wide-interval": "W"}
+           "apart": "A", "over-ideal": "I", "over-roofline": "R", "wide-interval": "W"}
 
 
 class Report:
@@ -32,6 +34,9 @@ class Report:
         plots = os.path.join(folder, "plots")
         self.plots = sorted(p for p in os.listdir(plots) if p.endswith(".svg")) if os.path.isdir(plots) else []
         self.preset = self.run["options"]["preset"]
+        limit = limit_of(self.rows)
+        for r in self.rows:
+            r["limit"] = limit
         own = [r for r in self.rows if not r.get("peer")]
         self.device_name = own[0]["device_name"]
         self.backend = {"cuda": "CUDA", "opencl": "OpenCL", "ref": "C"}[own[0]["backend"]]
@@ -119,15 +124,6 @@ def time_of(r):
     return f"{number(ns / {'ns': 1, 'µs': 1e3, 'ms': 1e6, 's': 1e9}[text])} {text}"
 
 
-def quotient(a, b):
-    """How many times as long as b a takes, each by its own median: its interval is that of both, at worst."""
-    columns = ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns")
-    if not all(r and r.get(c) for r in (a, b) for c in columns):
-        return {}
-    return {"x": a["t_median_ns"] / b["t_median_ns"], "x_lo": a["t_ci_lo_ns"] / b["t_ci_hi_ns"],
-            "x_hi": a["t_ci_hi_ns"] / b["t_ci_lo_ns"]}
-
-
 def is_trace(r):
     return r["workload"].startswith("trace:")
 
@@ -160,6 +156,14 @@ def ratio(r, column):
     return f"{number(x)}× ({number(lo)}–{number(hi)})"
 
 
+def limit_of(rows):
+    """How long the rows of a sweep were sampled: the words of its option. A peer's row does not tell."""
+    for words in (shlex.split(r["repro"]) for r in rows if not r.get("peer")):
+        if "--time-limit" in words:
+            return words[words.index("--time-limit"):][:2]
+    return []
+
+
 def command_of(r):
     """A command that measures the row again: its data and its kernel, with the parameters of the tables."""
     words = ["build/harness/harness", "--sweep", "--device", r["device"]]
@@ -173,11 +177,11 @@ def command_of(r):
     if r.get("peer"):
         words += ["-a", "kernel=tile-skip", "-a", "skip=none,tile,slice"]
         repro = shlex.split(r["repro"])
-        words += ["--peer", repro[repro.index("--peer") + 1], "--peer-kernel", r["kernel"]]
+        words += ["--peer", re.sub(r"^python ", "python3 ", repro[repro.index("--peer") + 1]), "--peer-kernel", r["kernel"]]
     else:
         words += ["-a", f"kernel={r['kernel']}"]
         words += ["-a", f"skip={r['skip']}"] if r["kernel"] == "tile-skip" else []
-    return " ".join(shlex.quote(w) for w in words)
+    return " ".join(shlex.quote(w) for w in words + r.get("limit", []))
 
 
 class Doubts:

@@ -14,7 +14,7 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, number, quotient, ratio, share, skip_of,
+from rows import (SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, number, ratio, share, skip_of,
                   time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -102,7 +102,7 @@ FIGURES = [
     against_masked("5 %, in runs of 64, 1024 tokens", "planted:0.05x64", seq=1024),
     against_masked("the same, 4096 tokens", "planted:0.05x64", seq=4096),
     against_masked("the same, 16384 tokens", "planted:0.05x64", seq=16384),
-    ("tile density up to which skipping pays; the first at which it does not", break_even_cell),
+    ("tile density up to which the better of `tile` and `slice` pays; the first at which neither does", break_even_cell),
     ("\"init\" windows, longest sequence", with_windows),
     against_peer("softmax attention, which knows no window, over ours with \"init\" windows", SOFTMAX, "vs_softmax",
                  "iid", "init"),
@@ -130,10 +130,10 @@ def answer_lines(reports, traces):
                      "1 % is scattered." + (f" At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
                                             f"{plain(softmax['vs_softmax'])} as long as it." if softmax else ""))
     for report in traces:
-        layers = [layer for layer in layers_of(report) if layer["alone"]]
-        if layers:
-            whole = sorted(layer["best"]["speedup_vs_masked"] for layer in layers)
-            alone = sorted(layer["alone"]["x"] for layer in layers)
+        best = [layer["best"] for layer in layers_of(report) if layer["best"].get("vs_no_skip")]
+        if best:
+            whole = sorted(r["speedup_vs_masked"] for r in best)
+            alone = sorted(r["vs_no_skip"] for r in best)
             lines.append(f"- **{report.short()}**, recorded layers with their own windows: {spread(whole)} by window and "
                          f"threshold together, {spread(alone)} by the threshold alone.")
     return lines + [""] if lines else []
@@ -184,19 +184,16 @@ def layer_name(r):
 
 
 def layers_of(report):
-    """Of each recorded layer, as a whole: the best row that skips, what of it is the threshold's, the fastest softmax."""
+    """Of each recorded layer, as a whole: the best row that skips, and the fastest softmax."""
     whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
     layers = []
     for workload in dict.fromkeys(r["workload"] for r in whole):
         of_layer = [r for r in whole if r["workload"] == workload and r.get("choice") != "given"]
         own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
-        none = [r for r in of_layer if r["kernel"] == "tile-skip" and r["skip"] == "none"]
         softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
         if own:
             best = min(own, key=lambda r: r["t_median_ns"])
-            without = min(none, key=lambda r: r["t_median_ns"], default=None)
-            layers.append({"best": best, "without": without, "alone": quotient(without, best),
-                           "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
+            layers.append({"best": best, "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
     return layers
 
 
@@ -205,17 +202,20 @@ def layer_lines(reports, commands):
     for report in reports:
         for layer in layers_of(report):
             best, peer = layer["best"], layer["softmax"]
-            alone = ratio(layer["alone"], "x")
+            alone = ratio(best, "vs_no_skip")
             lines.append(f"| {layer_name(best)}: {best['dtype']}, {best['heads']} heads, {best['seq_q']} tokens, dims "
                          f"{best['dk']}, {best['dv']} | [{report.short()}](results/reports/{report.name}/report.md) | "
                          f"{cell(best, 'speedup_vs_masked', commands)} | "
-                         f"{alone + ' ' + commands.mark(layer['without'], beside=best, apart=True) if alone else ''} | "
+                         f"{alone + ' ' + commands.mark(best) if alone else ''} | "
                          f"{cell(peer, 'vs_softmax', commands, beside=report.beside(peer)) if peer else ''} |")
     if lines:
-        lines = ["Recorded layers, whole, with their own windows and thresholds: two small models trained on source "
-                 "text, which are not in this repository.", "",
-                 "| layer | report | vs masked-dense | the threshold alone: vs `skip=none`, each with its own parameters; the "
-                 "interval holds what the two may be | softmax attention over the fastest of ours, `skip=none` too |",
+        lines = ["Recorded layers, whole, with their own windows and thresholds, of two small models trained on source "
+                 "text. The files are not in this repository (`tests/data/` has the first tokens of some heads), so that their "
+                 "commands run on layers of your own. *The threshold alone* is against the same kernel with the same "
+                 "parameters and nothing skipped, windows and all. `sdpa-math` is PyTorch's plain fallback: on a processor "
+                 "it has no fused kernel for a dk that is not dv.", "",
+                 "| layer | report | vs masked-dense | the threshold alone | softmax attention over the fastest of ours, "
+                 "`skip=none` too |",
                  "|---|---|---|---|---|"] + lines + [""]
     return lines
 
@@ -237,7 +237,7 @@ def figures_block(reports):
     if not reports:
         return [NONE_YET]
     commands = Commands()
-    lines = answer_lines(reports, traces) + picture_lines(reports, "results/reports")
+    lines = picture_lines(reports, "results/reports") + answer_lines(reports, traces)
     lines += ["How many times faster than `masked-dense` with the best of its tiles, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
               "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
