@@ -460,7 +460,10 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
         snprintf(a->list->dropped, sizeof a->list->dropped, "%s", invalid);
         return SCR_OK;
     }
+    /* Of a trace that cannot be used nothing is known: its row will say why. */
     status = scr_choice_hint(&c.spec, &a->hint, a->why, a->why_size);
+    if (status == SCR_ERR_INVALID)
+        status = SCR_OK;
     for (size_t i = 0; i < a->n_devices && status == SCR_OK; i++) {
         struct scr_case on = c;
 

@@ -22,8 +22,13 @@ static double nominal_density(const struct scr_workload *w)
 
 int scr_choice_hint(const struct scr_dataset_spec *spec, scr_hint *out, char *why, size_t why_size)
 {
+    int status;
+
     *out = (scr_hint){.pair_density = nominal_density(&spec->workload)};
-    return scr_dataset_mean_window(spec, &out->window, why, why_size);
+    status = scr_dataset_mean_window(spec, &out->window, why, why_size);
+    if (status != SCR_OK)
+        out->window = 0;
+    return status;
 }
 
 int scr_choice_complete(const scr_context *tables, const scr_device_info *device,

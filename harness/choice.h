@@ -14,7 +14,7 @@ enum { SCR_CHOICE_TEXT = 32 };
 /*
  * What is known of the data of a settled spec before it is drawn: the window, of a trace too, as
  * whoever has a model knows it, and the density that a workload is made to have. Returns as
- * scr_dataset_mean_window.
+ * scr_dataset_mean_window; where that fails the window is unknown.
  */
 int scr_choice_hint(const struct scr_dataset_spec *spec, scr_hint *out, char *why, size_t why_size);
 

@@ -70,8 +70,8 @@ struct scr_row {
     double t_median_ns, t_ci_lo_ns, t_ci_hi_ns, t_min_ns, t_q1_ns, t_q3_ns, n_samples;
     double n_outliers; /* beyond 1.5 quartile ranges; they stay in */
     /* the cross-check, before sampling: one of the same runs, back to back, by the host's clock and
-     * by the device's events. Samples are timed run by run, and hold what lies between two of them,
-     * of which t_floor_ns tells */
+     * by the device's events. Samples by events are timed run by run, and hold the gap between two
+     * of them, 2 to 3 us on an H100; by the host's clock short runs are batched */
     double t_wall_ns, t_event_ns;
     double t_floor_ns;                        /* the device's empty kernel, same timer */
     double n_throttled;                       /* samples during which the clock was held down */

@@ -190,6 +190,10 @@ static int add_up_runs(scr_plan *plan, const scr_args *args, size_t n, double *n
         double one;
 
         status = run_buffers(plan, &args[i], &one);
+        if (status == SCR_OK && one < 0) {
+            *ns = one;
+            return status;
+        }
         *ns += one;
     }
     return status;
@@ -214,6 +218,7 @@ int scr_plan_run_batch(scr_plan *plan, const scr_args *args, size_t n, double *n
     for (size_t i = 0; i < n && status == SCR_OK; i++)
         status = run_buffers(plan, &args[i], NULL);
     end = backend->time_end(plan->program, &plan->run, ns);
+    plan->ran = status == SCR_OK && end == SCR_OK;
     return status != SCR_OK ? status : end;
 }
 

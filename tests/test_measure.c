@@ -354,6 +354,32 @@ static void clocks_are_chosen(void **state)
     assert_true(clock_is(SCR_INJECT_REVERSED, false, true, "events-reversed"));
     assert_true(clock_is(SCR_INJECT_MISSING, false, true, "events-missing"));
     assert_true(clock_is(SCR_INJECT_SHORT, false, true, "events-off"));
+    assert_true(clock_is(SCR_INJECT_LONG, false, true, "events-off"));
+    assert_true(clock_is(SCR_INJECT_SHORT_RUN, false, true, "events-off"));
+}
+
+/* How far apart the clocks may be. */
+static void clocks_agree(void **state)
+{
+    const double us = 1000;
+
+    (void)state;
+    /* 32 runs of 60 us, a launch of 10 */
+    assert_true(scr_clocks_agree(1920 * us, 1920 * us, 32, 10 * us));
+    assert_true(scr_clocks_agree(1920 * us, 2000 * us, 32, 10 * us));
+    assert_false(scr_clocks_agree(1920 * us, 2040 * us, 32, 10 * us));
+    assert_true(scr_clocks_agree(1930 * us, 1920 * us, 32, 10 * us));
+    assert_false(scr_clocks_agree(1980 * us, 1920 * us, 32, 10 * us));
+    /* of 20 us, which a processor's driver launches and ends in 60 us more */
+    assert_true(scr_clocks_agree(640 * us, 700 * us, 32, 10 * us));
+    assert_false(scr_clocks_agree(64 * us, 700 * us, 32, 10 * us));
+    assert_false(scr_clocks_agree(960 * us, 700 * us, 32, 10 * us));
+    /* one by one: of 20 us, with 60 more each */
+    assert_true(scr_single_runs_agree(640 * us, 2600 * us, 600 * us, 32));
+    assert_false(scr_single_runs_agree(64 * us, 2600 * us, 600 * us, 32));
+    assert_false(scr_single_runs_agree(2700 * us, 2600 * us, 600 * us, 32));
+    /* of a millisecond, where 100 us hide no other clock */
+    assert_false(scr_single_runs_agree(3000 * us, 4000 * us, 3900 * us, 4));
 }
 
 static void rows_have_their_baselines(void **state)
@@ -530,6 +556,7 @@ int main(void)
         cmocka_unit_test(faults_are_parsed),
         cmocka_unit_test(copies_leave_the_cache),
         cmocka_unit_test(guard_bands_tell),
+        cmocka_unit_test(clocks_agree),
         cmocka_unit_test(clocks_are_chosen),
         cmocka_unit_test(rows_have_their_baselines),
         cmocka_unit_test(a_slow_visit_is_flagged),

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -509,6 +510,30 @@ class Workers(unittest.TestCase):
         self.assertGreater(os.path.getsize(os.path.join(self.out, "topology.xml")), 1 << 17)
 
 
+class Traces(unittest.TestCase):
+    """A recorded layer that cannot be used costs its own rows."""
+
+    def test_a_bad_window(self):
+        data = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "psi16_k16v64.safetensors")
+        with tempfile.TemporaryDirectory() as folder:
+            with open(data, "rb") as f:
+                trace = bytearray(f.read())
+            size = int.from_bytes(trace[:8], "little")
+            at = 8 + size + json.loads(trace[8:8 + size])["w"]["data_offsets"][0]
+            trace[at:at + 4] = struct.pack("<f", -1)
+            bad = os.path.join(folder, "bad.safetensors")
+            with open(bad, "wb") as f:
+                f.write(trace)
+            out = os.path.join(folder, "r")
+            p = run(*SWEEP, "-a", f"workload=trace:{bad},iid", "-a", "window=auto", "-a", "r=auto", "--out", out)
+            self.assertEqual(p.returncode, 5, p.stderr)
+            rows = read_rows(out)
+            for row in rows:
+                self.assertEqual(row["status"], "failed" if row["workload"].startswith("trace:") else "ok")
+                self.assertEqual("w of head 0 is -1" in row["reason"], row["status"] == "failed", row["reason"])
+            self.assertEqual({row["status"] for row in rows}, {"failed", "ok"})
+
+
 class Clocks(unittest.TestCase):
     """Device events that cannot be trusted; needs a device that has events."""
 
@@ -524,7 +549,7 @@ class Clocks(unittest.TestCase):
 
     def test_bad_events_are_replaced_and_flagged(self):
         for fault, flag in (("reversed", "events-reversed"), ("missing", "events-missing"),
-                            ("short", "events-off")):
+                            ("short", "events-off"), ("long", "events-off"), ("short-run", "events-off")):
             def replaced(fault=fault, flag=flag):
                 for row in self.rows_of(fault):
                     self.assertEqual(row["timer"], "wall")

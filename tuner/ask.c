@@ -108,8 +108,9 @@ static int ask_spec(struct asker *a, const struct scr_point *p, const struct scr
     if (want_of(p, &want) != SCR_OK)
         return refuse(a, "-a param: too many parameters beside the tile");
     scr_dataset_settle(&settled);
-    if (hint_of(a->axes, &settled, &hint, reason, sizeof reason) != SCR_OK)
-        return refuse(a, reason);
+    status = hint_of(a->axes, &settled, &hint, reason, sizeof reason);
+    if (status != SCR_OK)
+        return refuse(a, status == SCR_ERR_INVALID ? reason : scr_status_text(status));
     print_question(a, problem, &hint, &want);
     a->n_asked++;
     status =

@@ -83,10 +83,15 @@ int scr_dataset_mean_window(const struct scr_dataset_spec *spec, double *out, ch
 {
     const scr_problem *p = &spec->problem;
     int heads = p->heads_q, status = SCR_OK;
-    float *w = malloc((size_t)heads * sizeof *w);
     bool windowed = false;
     double sum = 0;
+    float *w;
 
+    if (spec->window.kind == SCR_WINDOW_VALUE) {
+        *out = fmin(spec->window.value, p->len_k);
+        return SCR_OK;
+    }
+    w = malloc((size_t)heads * sizeof *w);
     if (w == NULL)
         return SCR_ERR_NO_MEMORY;
     /* Where one head is left, the file tells how many there are. */

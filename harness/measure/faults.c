@@ -22,6 +22,8 @@ static const struct {
     {"reversed", SCR_INJECT_REVERSED},
     {"missing", SCR_INJECT_MISSING},
     {"short", SCR_INJECT_SHORT},
+    {"long", SCR_INJECT_LONG},
+    {"short-run", SCR_INJECT_SHORT_RUN},
     {"drift", SCR_INJECT_DRIFT},
     {"visit", SCR_INJECT_VISIT},
     {"busy", SCR_INJECT_BUSY},

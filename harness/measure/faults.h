@@ -16,6 +16,8 @@ enum scr_inject {
     SCR_INJECT_REVERSED = 16,        /* events end before they start */
     SCR_INJECT_MISSING = 32,         /* events tell no time */
     SCR_INJECT_SHORT = 64,           /* events tell a tenth of the time */
+    SCR_INJECT_LONG = 262144,        /* one and a half times of it */
+    SCR_INJECT_SHORT_RUN = 524288,   /* a tenth, of runs that are timed one by one */
     SCR_INJECT_DRIFT = 128,          /* the device slows down while sampled */
     SCR_INJECT_VISIT = 65536,        /* it is slow during the first visit */
     SCR_INJECT_BUSY = 131072,        /* others use the processors all the while */

@@ -11,7 +11,8 @@ enum { WARM_UP_RUNS = 2, MAX_CHECK_RUNS = 32, CHECKS = 3 };
 static const double WARM_UP_S = 0.02;
 static const double CHECK_S = 0.004;     /* of runs on each side of a cross-check */
 static const double WALL_BATCH_NS = 2e5; /* below that the host's clock needs several runs */
-static const double MOST_WAIT_NS = 1e5;  /* what a launch and a wait for its end may cost */
+static const double MOST_WAIT_NS = 1e5;  /* what a launch and a wait for its end may take */
+static const double SHORT_RUN_NS = 5e4;  /* above it the clocks must agree within 5 % */
 static const double CLOCK_EVERY_S = 0.01;
 static const double BEAT_EVERY_S = 1;
 
@@ -48,6 +49,8 @@ static double event_time(const struct scr_sampler *s, double ns)
         return -fabs(ns) - 2;
     if (has_fault(s, SCR_INJECT_MISSING))
         return -1;
+    if (has_fault(s, SCR_INJECT_LONG))
+        return ns * 1.5;
     return has_fault(s, SCR_INJECT_SHORT) ? ns * 0.1 : ns;
 }
 
@@ -55,9 +58,13 @@ static double event_time(const struct scr_sampler *s, double ns)
 static int run_event(struct scr_sampler *s, size_t who, double *ns)
 {
     scr_args args = next_args(s);
-    int status = scr_plan_run(s->plans[who], &args, ns);
+    int status;
 
+    *ns = -1;
+    status = scr_plan_run(s->plans[who], &args, ns);
     *ns = event_time(s, *ns);
+    if (has_fault(s, SCR_INJECT_SHORT_RUN))
+        *ns *= 0.1;
     return status;
 }
 
@@ -115,13 +122,6 @@ static int run_singles(struct scr_sampler *s, int runs, double *event, double *w
     return status;
 }
 
-/* Whether the device's and the host's clock can have measured the same runs. The host's may say
- * `more`, for launches and for waking up when they end. */
-static bool agree(double event, double wall, double more)
-{
-    return event <= 1.02 * wall && wall <= 1.05 * event + more;
-}
-
 /* What was verified has run already, so one more run warms up a slow kernel; *ns is the last. */
 static int warm_up(struct scr_sampler *s, size_t who, double *ns)
 {
@@ -148,6 +148,20 @@ static bool is_time(struct scr_sampler *s, double event)
     return false;
 }
 
+bool scr_clocks_agree(double event, double wall, int runs, double launch_ns)
+{
+    /* What a launch and waking up may take matters beside short runs alone. */
+    double more = event < SHORT_RUN_NS * runs ? fmax(launch_ns, MOST_WAIT_NS) : launch_ns;
+
+    return event <= 1.02 * wall && wall <= 1.05 * event + more;
+}
+
+bool scr_single_runs_agree(double event, double wall, double batch, int runs)
+{
+    return event <= 1.02 * wall && event >= 0.5 * batch &&
+           wall <= 1.05 * event + runs * MOST_WAIT_NS;
+}
+
 /*
  * Compares the two clocks on plan 0 and decides. Both measure the same runs, so that neither the
  * device's frequency nor what others do can tell them apart.
@@ -155,7 +169,7 @@ static bool is_time(struct scr_sampler *s, double event)
 static int cross_check(struct scr_sampler *s, double first_ns)
 {
     int runs = (int)fmin(fmax(CHECK_S * 1e9 / fmax(first_ns, 1000), 1), MAX_CHECK_RUNS);
-    double launch = isnan(s->floor_wall_ns) ? MOST_WAIT_NS : 2 * s->floor_wall_ns + 5000;
+    double launch_ns = isnan(s->floor_wall_ns) ? MOST_WAIT_NS : 2 * s->floor_wall_ns + 5000;
 
     if (s->no_events) {
         s->wall = true;
@@ -172,8 +186,8 @@ static int cross_check(struct scr_sampler *s, double first_ns)
         status = run_singles(s, runs, &event_apart, &wall_apart);
         if (status != SCR_OK || !is_time(s, event_apart))
             return status;
-        if (agree(event, wall, launch) &&
-            agree(event_apart, wall_apart, runs * fmax(launch, MOST_WAIT_NS)))
+        if (scr_clocks_agree(event, wall, runs, launch_ns) &&
+            scr_single_runs_agree(event_apart, wall_apart, event, runs))
             return SCR_OK;
     }
     s->wall = true;

@@ -64,14 +64,31 @@ struct scr_sampler {
 
 /*
  * Warms up and decides for a clock: device events if they are there, run forward and agree with the
- * host's clock on the same runs within 5 %, beside what a launch costs; looked at three times
- * before they are dismissed.
+ * host's clock, as below; looked at three times before they are dismissed.
  *
  * limit_s  about what the caller means to spend on samples of one plan: slow plans are run but a
  *          few times
  * Returns SCR_OK or what a run returned.
  */
 int scr_sampler_start(struct scr_sampler *s, scr_plan *const *plans, size_t n, double limit_s);
+
+/*
+ * Whether the device's and the host's clock can have measured the same runs, back to back: the
+ * events lie inside the host's time, but for 2 % by which the clocks may run apart, and are no more
+ * than 5 % shorter, beside one launch and one wait for the end; runs below 50 us have 100 us for
+ * these.
+ *
+ * event, wall  ns of all the runs
+ * launch_ns    what a launch and a wait take
+ */
+bool scr_clocks_agree(double event, double wall, int runs, double launch_ns);
+
+/*
+ * The same of runs that are timed one by one, as samples are, each with a launch and a wait of
+ * 100 us at most; and they cannot take half as long as those back to back, whose events took
+ * `batch`.
+ */
+bool scr_single_runs_agree(double event, double wall, double batch, int runs);
 
 /*
  * Before each visit of a contest: waits until others leave the processors alone, and warms up each

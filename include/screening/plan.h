@@ -133,13 +133,16 @@ SCR_API size_t scr_config_workspace_bytes(const scr_device_info *info, const scr
 SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);
 
 /**
- * Runs the operator once on each of args[0..n-1], in order and back to back, and waits.
+ * Runs the operator once on each of args[0..n-1], in order and back to back, and waits. What
+ * scr_plan_counts tells of is the last run.
  *
  * @param n   >= 1
- * @param ns  the device's own time from the start of the first to the end of the last kernel of all
- *            runs, what lies between them included, in nanoseconds; negative as in scr_plan_run.
- * The host's clock around this call measures the same, longer by one launch and one wait
- * @return as scr_plan_run. With SCR_ERR_INVALID nothing ran
+ * @param ns  not NULL. The device's own time from the start of the first to the end of the last
+ *            kernel of all runs, in nanoseconds, with what lies between them (ref, whose runs end
+ *            when they return: their sum); negative as in scr_plan_run. The host's clock around
+ * this call measures the same, longer by one launch and one wait
+ * @return as scr_plan_run. With SCR_ERR_INVALID nothing ran; after any other failure *ns means
+ *         nothing, and what was enqueued may still run
  */
 SCR_API int scr_plan_run_batch(scr_plan *plan, const scr_args *args, size_t n, double *ns);
 
