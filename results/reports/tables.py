@@ -118,24 +118,28 @@ def plain(x):
 
 def answer_lines(reports, traces):
     """Does it pay? A line a device, of figures that the tables below have with their intervals."""
-    lines = []
+    said = {}
     for report in reports:
         rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
         if not all(rows.values()):
             continue
         runs, none, scattered = (plain(rows[w]["speedup_vs_masked"]) for w in rows)
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
-        lines.append(f"- **{report.short()}**, window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as "
-                     f"`masked-dense` where 5 % of the pairs are alive in runs of 64, {none} where none is, {scattered} where "
-                     "1 % is scattered." + (f" At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
-                                            f"{plain(softmax['vs_softmax'])} as long as it." if softmax else ""))
+        said[report.short()] = [
+            f"window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as `masked-dense` where 5 % of the "
+            f"pairs are alive in runs of 64, {none} where none is, {scattered} where 1 % is scattered."]
+        if softmax:
+            said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
+                                        f"{plain(softmax['vs_softmax'])} as long as it.")
     for report in traces:
         best = [layer["best"] for layer in layers_of(report) if layer["best"].get("vs_no_skip")]
         if best:
             whole = sorted(r["speedup_vs_masked"] for r in best)
             alone = sorted(r["vs_no_skip"] for r in best)
-            lines.append(f"- **{report.short()}**, recorded layers with their own windows: {spread(whole)} by window and "
-                         f"threshold together, {spread(alone)} by the threshold alone.")
+            said.setdefault(report.short(), []).append(
+                f"Recorded layers with their own windows: {spread(whole)} by window and threshold together, "
+                f"{spread(alone)} by the threshold alone.")
+    lines = [f"- **{device}**: {' '.join(sentences)}" for device, sentences in said.items()]
     return lines + [""] if lines else []
 
 
