@@ -21,7 +21,7 @@ void scr_help(FILE *f)
         "What runs\n"
         "  --device SEL[,..]   ids (cuda:0), backends (opencl), all; default: the best and the "
         "CPU\n"
-        "  --preset NAME       quick (about two minutes, default), full (what is published), "
+        "  --preset NAME       quick (two to three minutes, default), full (what is published), "
         "check,\n"
         "                      traces (the layers that -a workload=trace:FILE,... names)\n"
         "  -a AXIS=LIST        set an axis, in place of what the preset says; repeatable; axes:\n"
