@@ -57,8 +57,7 @@ void scr_dataset_settle(struct scr_dataset_spec *s)
         s->window.kind = SCR_WINDOW_INF;
 }
 
-/* w[heads_q] of a settled spec, of `heads` in the layer. Not called where a trace's windows stay.
- */
+/* w[heads_q] of a settled spec, of `heads` in the layer; not where a trace's windows stay. */
 static void set_windows(const struct scr_dataset_spec *s, int heads, float *w)
 {
     int first = s->one_head ? s->trace_head : 0;

@@ -12,7 +12,7 @@
  *   {"do": "run", "case": index, "limit": s}                  {"row": {...}, "little": bool}
  *   {"do": "peak", "device": order, "limit": s}               {"peak": {...}, "why": "", "bound":
  * ""}
- *   {"do": "floor", "device": order, "ns": x}  no answer
+ *   {"do": "floor", "device": order, "ns": x}                  no answer
  *   {"do": "peer", "peer": i, "kernel": k, "case": index,
  *    "folder": of the run, "limit": s}                        {"row": {...}}
  *   before each step of an answer  {"step": what}

@@ -139,8 +139,8 @@ SCR_API int scr_plan_run(scr_plan *plan, const scr_args *args, double *ns);
  * @param n   >= 1
  * @param ns  not NULL. The device's own time from the start of the first to the end of the last
  *            kernel of all runs, in nanoseconds, with what lies between them (ref, whose runs end
- *            when they return: their sum); negative as in scr_plan_run. The host's clock around
- * this call measures the same, longer by one launch and one wait
+ *            when they return: their sum); negative as in scr_plan_run. By the host's clock this
+ *            call takes one launch and one wait more
  * @return as scr_plan_run. With SCR_ERR_INVALID nothing ran; after any other failure *ns means
  *         nothing, and what was enqueued may still run
  */
