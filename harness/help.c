@@ -82,7 +82,7 @@ void scr_help_axes(FILE *f)
         "says\n"
         "  trace_head          all (the layer), each, or a query head of the trace, from 0\n"
         "  window              tokens beyond which nothing counts: a number, inf, auto,\n"
-        "                      init (2 to 256 over the heads)\n"
+        "                      init (2 to 256 over the heads), trained (many short, few long)\n"
         "  r                   sharpness > 0: pairs count from a similarity of 1 - 1/r on; auto\n"
         "\n"
         "  kernel              dense, masked-dense, tile-skip\n"

@@ -171,7 +171,7 @@ static void workload_notation(void **state)
 
 static void window_notation(void **state)
 {
-    static const char *const same[] = {"auto", "inf", "init", "256", "1.5", "0.1"};
+    static const char *const same[] = {"auto", "inf", "init", "trained", "256", "1.5", "0.1"};
     static const char *const refused[] = {"", "0", "-3", "nan", "infinity", "12x", "1e99", "x"};
     struct scr_window w;
     char why[160], name[40];
@@ -525,6 +525,41 @@ struct shares {
     double busiest; /* of the live pairs, on the busiest tenth of the rows */
     double even;    /* of the live pairs, in heads 0, 2, ... */
 };
+
+/* The parts of the heads that have short windows and long ones, in any number of them. */
+static void trained_windows(void **state)
+{
+    struct scr_dataset_spec spec = spec_of("iid", 9, 16, 16);
+    struct scr_dataset *d;
+
+    (void)state;
+    for (int heads = 1; heads <= 320; heads++) {
+        int below_12 = 0, below_20 = 0, above_130 = 0;
+        float last = 2;
+
+        for (int h = 0; h < heads; h++) {
+            float w = scr_window_trained(h, heads);
+
+            assert_true(w > last && w < 16384);
+            last = w;
+            below_12 += w < 12;
+            below_20 += w < 20;
+            above_130 += w > 130;
+        }
+        assert_true(abs(below_12 - heads / 2) <= 1);
+        assert_true(fabs(below_20 - 0.6 * heads) <= 1);
+        assert_true(fabs(above_130 - heads / 9.0) <= 1);
+    }
+    assert_true(fabs(scr_window_trained(0, 1) - 12) < 1e-5);
+    /* Half of the way from 0 to a half, from 2 to 12. */
+    assert_true(fabs(scr_window_trained(0, 2) - sqrt(24)) < 1e-5);
+    assert_true(fabs(scr_window_trained(8, 9) - sqrt(130.0 * 16384)) < 1e-3);
+    spec.window.kind = SCR_WINDOW_TRAINED;
+    d = create(&spec, 1);
+    for (int h = 0; h < 9; h++)
+        assert_true(d->w[h] == scr_window_trained(h, 9));
+    scr_dataset_destroy(&d);
+}
 
 /* Of a causal problem in f32 with an infinite window and as many key heads as query heads. */
 static struct shares measure_shares(const struct scr_dataset *d)
@@ -1171,17 +1206,29 @@ static void narrowing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox),          cmocka_unit_test(workload_notation),
-        cmocka_unit_test(window_notation), cmocka_unit_test(iid_distribution),
-        cmocka_unit_test(planted_density), cmocka_unit_test(planted_runs),
-        cmocka_unit_test(shuffled_tokens), cmocka_unit_test(shuffled_separates_pairs_from_tiles),
-        cmocka_unit_test(shuffled_evenly), cmocka_unit_test(shuffled_and_skewed_density),
-        cmocka_unit_test(skewed_rows),     cmocka_unit_test(ends_and_window),
-        cmocka_unit_test(refused_specs),   cmocka_unit_test(init_windows),
-        cmocka_unit_test(key_lengths),     cmocka_unit_test(missing_keys),
-        cmocka_unit_test(same_bytes),      cmocka_unit_test(hash_sees_every_byte),
-        cmocka_unit_test(trace_slices),    cmocka_unit_test(trace_heads_make_the_layer),
-        cmocka_unit_test(bad_traces),      cmocka_unit_test(narrowing),
+        cmocka_unit_test(philox),
+        cmocka_unit_test(workload_notation),
+        cmocka_unit_test(window_notation),
+        cmocka_unit_test(iid_distribution),
+        cmocka_unit_test(planted_density),
+        cmocka_unit_test(planted_runs),
+        cmocka_unit_test(shuffled_tokens),
+        cmocka_unit_test(shuffled_separates_pairs_from_tiles),
+        cmocka_unit_test(shuffled_evenly),
+        cmocka_unit_test(shuffled_and_skewed_density),
+        cmocka_unit_test(skewed_rows),
+        cmocka_unit_test(ends_and_window),
+        cmocka_unit_test(refused_specs),
+        cmocka_unit_test(init_windows),
+        cmocka_unit_test(trained_windows),
+        cmocka_unit_test(key_lengths),
+        cmocka_unit_test(missing_keys),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(hash_sees_every_byte),
+        cmocka_unit_test(trace_slices),
+        cmocka_unit_test(trace_heads_make_the_layer),
+        cmocka_unit_test(bad_traces),
+        cmocka_unit_test(narrowing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,10 +51,11 @@ class Tree(unittest.TestCase):
 
     def test_commands_can_be_typed(self):
         """In the READMEs a command names the program where a build has it, and files that are there."""
-        for name in ("README.md", os.path.join("results", "README.md"), os.path.join("results", "reports", "README.md")):
+        for name in ("README.md", "results/README.md", "results/reports/README.md", "results/reports/claims.md"):
+            text = read(ROOT, name)
+            self.assertIsNone(re.search(r"(?m)(^    |`|\] )harness --", text), name)
             # The blocks have the commands of other machines.
-            text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", read(ROOT, name), flags=re.S)
-            self.assertNotRegex(text, r"(?m)(^    |`)harness --", name)
+            text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", text, flags=re.S)
             for line in re.findall(r"(?m)^    (\S.*)", text):
                 for file in re.findall(r"(?:harness/peers|tests|results)/[\w./-]+\.(?:py|sh|safetensors)", line):
                     self.assertTrue(os.path.exists(os.path.join(ROOT, file)), f"{name}: {file}")
@@ -162,14 +164,14 @@ class Publish(unittest.TestCase):
             text = read(folder, name)
             for leak in (self.dir, os.path.dirname(HARNESS), host):
                 self.assertNotIn(leak, text, name)
-        self.assertIn("    harness --sweep --preset full --device ref", read(folder, "report.md"))
+        self.assertIn("    build/harness/harness --sweep --preset full --device ref", read(folder, "report.md"))
         self.assertIn("commit abc1234,", read(folder, "report.md"))
         # The same rows as before, but for what is empty and what names the machine.
         before = [json.loads(line) for line in read(self.sweep, "rows.jsonl").splitlines()]
         after = [json.loads(line) for line in read(folder, "rows.jsonl").splitlines()]
         self.assertEqual(len(before), len(after))
         for old, new in zip(before, after):
-            self.assertTrue(new["repro"].startswith("harness --sweep"))
+            self.assertTrue(new["repro"].startswith("build/harness/harness --sweep"))
             for key in set(old) - {"repro", "workload"}:
                 self.assertEqual(new.get(key, old[key]), old[key])
                 self.assertTrue(key in new or old[key] in (None, ""), key)
@@ -294,6 +296,45 @@ class Publish(unittest.TestCase):
         self.assertEqual(p.returncode, 1)
         self.assertIn("README.md", p.stdout)
 
+    def rerun(self, text, *args):
+        page = os.path.join(self.dir, "page.md")
+        write(text, page)
+        return script("rerun.py", "ref:0", "--page", page, "--reports", self.reports, "--work", os.path.join(self.dir, "again"),
+                      *args)
+
+    def test_rerun(self):
+        """The commands beside the figures give these figures again, and one that is not so is found."""
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
+            write(read(ROOT, name), self.dir, name)
+        self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
+        text = read(self.dir, "README.md").replace("build/harness/harness", shlex.quote(HARNESS))
+        # Times of a busy machine differ by any amount: what is shown here is which rows are held to which.
+        p = self.rerun(text, "--only", "1,2", "--within", "100000")
+        self.assertEqual((p.returncode, p.stderr), (0, ""), p.stdout)
+        self.assertRegex(p.stdout, r"(?m)^\[1\] tile-skip (tile|slice): .* now .*; vs masked .*: agrees$")
+        self.assertIn("2 of 2 commands ran, 0 left out, 0 failed; 2 of 2 rows agree", p.stdout)
+
+        rows = [json.loads(line) for line in read(self.reports, "a-cpu-ref", "rows.jsonl").splitlines()]
+        for r in rows:
+            r.update({key: 1000 * r[key] for key in ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns") if r.get(key)})
+        write("".join(json.dumps(r) + "\n" for r in rows), self.reports, "a-cpu-ref", "rows.jsonl")
+        p = self.rerun(text, "--only", "1", "--within", "90")
+        self.assertEqual(p.returncode, 4, p.stdout)
+        self.assertRegex(p.stdout, r"(?m)^\[1\] .*: DIFFERS$")
+
+    def test_rerun_that_fails(self):
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        sweep = f"{shlex.quote(HARNESS)} --sweep --device ref:0 -a kernel=tile-skip -a skip=tile --time-limit 0.02s"
+        for command, status, said in (
+                (f"{sweep} -a workload=trace:no/such.safetensors", 0, r"\[7\] left out: no/such.safetensors is not there"),
+                (f"{sweep} -a no-such-axis=1", 1, r"\[7\] failed: .*no-such-axis"),
+                (f"{sweep} -a seq=32 -a heads=1 -a dk=16 -a dv=16 -a workload=iid", 1, r"\[7\] failed: none of its \d rows is in"),
+                (sweep.replace("ref:0", "ref:1"), 2, "no command for ref:0")):
+            p = self.rerun(f"    [7] {command}\n")
+            self.assertEqual(p.returncode, status, p.stdout + p.stderr)
+            self.assertRegex(p.stdout + p.stderr, said)
+
     def test_no_reports(self):
         """With none there is nothing to say, and no table of nothing."""
         empty = os.path.join(self.dir, "empty")
@@ -342,20 +383,64 @@ class Figures(unittest.TestCase):
 
     def test_layers(self):
         """The fastest row that skips: of rows of this layer, as a whole, by the table."""
-        def row(kernel, skip, t, head=None, choice="device built-in", peer="", layer="trace:a"):
-            return {"workload": layer, "status": "ok", "trace_head": head, "kernel": kernel, "skip": skip, "peer": peer,
+        def row(kernel, skip, t, head=None, choice="device built-in", peer="", layer="trace:a", window="own"):
+            return {"workload": layer, "window": window, "status": "ok", "trace_head": head, "kernel": kernel, "skip": skip, "peer": peer,
                     "op": "softmax" if peer else "screening", "choice": choice, "t_median_ns": t, "t_ci_lo_ns": t,
                     "t_ci_hi_ns": t, "speedup_vs_masked": 100 / t, "vs_softmax": t / 20 if peer else None}
         report = types.SimpleNamespace(rows=[
             row("tile-skip", "none", 30.0), row("tile-skip", "tile", 25.0), row("tile-skip", "slice", 20.0),
             row("tile-skip", "slice", 1.0, head=0), row("tile-skip", "slice", 2.0, choice="given"),
-            row("sdpa", "", 80.0, peer="p", choice=""), row("tile-skip", "none", 5.0, layer="trace:b")])
-        layer, = self.tables.layers_of(report)
+            row("sdpa", "", 80.0, peer="p", choice=""), row("tile-skip", "none", 5.0, layer="trace:b"),
+            row("tile-skip", "tile", 6.0, layer="iid", window="init"),
+            row("tile-skip", "tile", 7.0, layer="planted:0.1x4", window="trained")])
+        layer, made = self.tables.layers_of(report)
         self.assertEqual((layer["best"]["t_median_ns"], layer["softmax"]["t_median_ns"]), (20.0, 80.0))
+        self.assertEqual((made["best"]["t_median_ns"], made["softmax"]), (7.0, None))
+
+    def test_kinds_of_layers(self):
+        """What a command needs orders them."""
+        made, part, whole = ({"workload": w, "window": "trained"} for w in ("iid", "trace:tests/data/a.safetensors", "trace:a.x"))
+        self.assertEqual(sorted((whole, part, made), key=self.rows.layer_kind), [made, part, whole])
+        self.assertEqual(self.rows.layer_name(part), "a")
+        self.assertEqual([self.rows.is_layer(r) for r in (made, part, {"workload": "iid", "window": "init"})], [True, True, False])
 
     def test_time_of(self):
         for ns, said in ((999, "999 ns"), (1000, "1.00 µs"), (70600, "70.6 µs"), (44.28e6, "44.3 ms"), (2e9, "2.00 s")):
             self.assertEqual(self.rows.time_of({"t_median_ns": ns}), said)
+
+
+class Rerun(unittest.TestCase):
+    """When a figure that was measured again agrees."""
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, REPORTS)
+        import rerun
+        cls.rerun = rerun
+
+    def test_held(self):
+        def row(x, lo, hi):
+            return {"vs_no_skip": x, "vs_no_skip_lo": lo, "vs_no_skip_hi": hi}
+        old = row(1.0, 0.98, 1.02)
+        for new, agrees in ((row(1.1, 1.01, 1.2), True), (row(1.04, 1.035, 1.045), True), (row(1.06, 1.05, 1.07), False),
+                            (row(0.94, 0.93, 0.95), False), (row(1.04, None, None), True), (row(1.2, None, None), False)):
+            off, found = self.rerun.held(old, new, "vs_no_skip", 0.05)
+            self.assertEqual((found, round(off, 6)), (agrees, round(new["vs_no_skip"] - 1, 6)), new)
+        self.assertIsNone(self.rerun.held(old, {}, "vs_no_skip", 0.05))
+        time = {"t_median_ns": 100.0, "t_ci_lo_ns": 99.0, "t_ci_hi_ns": 101.0}
+        self.assertFalse(self.rerun.held(time, {**time, "t_median_ns": 110.0, "t_ci_lo_ns": 102.0}, "t_median_ns", 0.05)[1])
+
+    def test_a_ratio_alone_can_differ(self):
+        row = {"t_median_ns": 100.0, "kernel": "tile-skip", "skip": "tile", "vs_no_skip": 1.5, "params": "A=1"}
+        text, good = self.rerun.line_of(row, {**row, "vs_no_skip": 2.5, "params": "A=2"}, 0.05)
+        self.assertFalse(good)
+        self.assertRegex(text, "vs no skip 1.50x now 2.50x .*with other parameters: DIFFERS$")
+
+    def test_rows_of_a_given_tile_are_others(self):
+        row = {"device_name": "x", "kernel": "tile-skip", "skip": "tile", "trace_head": None}
+        self.assertEqual(self.rerun.key(row), self.rerun.key({**row, "peer": "", "choice": "device built-in"}))
+        for other in ({"choice": "given"}, {"skip": "slice"}, {"trace_head": 0}, {"data_hash": "1"}, {"device_name": "y"}):
+            self.assertNotEqual(self.rerun.key(row), self.rerun.key({**row, **other}), other)
 
 
 class Claims(unittest.TestCase):
@@ -420,8 +505,8 @@ class Make(unittest.TestCase):
         for name in ("README.md", os.path.join("results", "README.md")):
             shutil.copy(os.path.join(ROOT, name), os.path.join(self.root, name))
 
-    def make(self, device, status=0, version="abc1234", has="", **env):
-        """Runs it; returns it, and the words of the sweep, or None where there was none."""
+    def make(self, device, status=0, version="abc1234", has="", traces=(), **env):
+        """Runs it; returns it, and the words of the last sweep, or None where there was none."""
         words = os.path.join(self.dir, "words")
         if os.path.exists(words):
             os.remove(words)
@@ -436,7 +521,7 @@ case $1 in
 esac
 """, self.dir, "harness")
         os.chmod(os.path.join(self.dir, "harness"), 0o755)
-        p = subprocess.run([os.path.join(self.reports, "make.sh"), device, "a-cpu"], capture_output=True, text=True,
+        p = subprocess.run([os.path.join(self.reports, "make.sh"), device, "a-cpu", *traces], capture_output=True, text=True,
                            cwd=self.dir, timeout=WAIT,
                            env={**os.environ, "PEERS": "0", "HARNESS": "./harness", "WORK": "of/mine", **env})
         return p, read(words).split() if os.path.exists(words) else None
@@ -455,6 +540,18 @@ esac
             self.assertEqual((p.returncode, words), (2, None), version)
             self.assertIn("clean checkout", p.stderr)
         self.assertIsNotNone(self.make("ref:0", 2, "abc1234+", COMMIT="abc1234")[1])
+
+    def test_recorded_layers(self):
+        """The parts that are in the repository are swept in any case, with those of the user."""
+        write("#!/bin/sh\n", self.reports, "publish.py")  # what there would be to publish is not made here
+        write("", self.reports, "tables.py")
+        parts = "workload=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors"
+        for traces in ([], [os.path.join(self.dir, "mine.safetensors")]):
+            p, words = self.make("ref:0", traces=traces)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertEqual(words[words.index("--preset") + 1], "traces")
+            self.assertEqual(words[-1], ",".join([parts, *("trace:" + os.path.realpath(t) for t in traces)]))
+            self.assertTrue(words[words.index("--out") + 1].endswith("/a-cpu-traces"))
 
     def test_a_failure_is_told(self):
         for status, said in ((1, "wrong rows"), (2, "did not sweep"), (130, "goes on"), (3, "status 3")):

@@ -13,7 +13,7 @@
 static const char fixed[] = "kernel=tile-skip skip=none tile=auto variant=auto param=auto";
 static const char *const fixed_axes[] = {"kernel", "skip", "tile", "variant", "param"};
 
-/* Lengths that fill the device, dims of today's models, a window and none, many pairs and few. */
+/* Lengths that fill the device, dims of today's models, windows and none, many pairs and few. */
 static const char *const on_cpu[] = {
     "workload=planted:0.5x64,planted:0.05x64,planted:0.005x64 window=inf seq=1024",
     "workload=iid window=init seq=1024",
@@ -23,6 +23,8 @@ static const char *const on_cpu[] = {
     "workload=iid window=init seq=2048 head_dim=128",
     "workload=planted:0.005x64 window=inf seq=4096",
     "workload=iid window=init seq=4096",
+    "workload=planted:0.25x8 window=trained seq=4096 dk=16 dv=64",
+    "workload=planted:0.024x4 window=trained seq=4096",
 };
 static const char *const on_gpu[] = {
     "workload=planted:0.5x64,planted:0.05x64,planted:0.005x64 window=inf seq=4096",
@@ -33,6 +35,8 @@ static const char *const on_gpu[] = {
     "workload=iid window=init seq=8192 head_dim=128",
     "workload=planted:0.005x64 window=inf seq=16384",
     "workload=iid window=init seq=16384",
+    "workload=planted:0.25x8 window=trained seq=8192 dk=16 dv=64",
+    "workload=planted:0.024x4 window=trained seq=8192",
 };
 
 static const char *const verifying[] = {

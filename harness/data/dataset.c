@@ -67,6 +67,8 @@ static void set_windows(const struct scr_dataset_spec *s, int heads, float *w)
             w[h] = (float)s->window.value;
         else if (s->window.kind == SCR_WINDOW_INIT)
             w[h] = scr_window_init(first + h, heads);
+        else if (s->window.kind == SCR_WINDOW_TRAINED)
+            w[h] = scr_window_trained(first + h, heads);
         else
             w[h] = INFINITY;
     }

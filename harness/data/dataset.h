@@ -54,7 +54,8 @@ enum scr_window_kind {
     SCR_WINDOW_AUTO,  /* the workload's own: window 256; a trace's w; else inf */
     SCR_WINDOW_VALUE, /* the same for all heads */
     SCR_WINDOW_INF,
-    SCR_WINDOW_INIT, /* w_h = exp(linspace(0, ln 255, heads)) + 1, that is 2 to 256 */
+    SCR_WINDOW_INIT,    /* w_h = exp(linspace(0, ln 255, heads)) + 1, that is 2 to 256 */
+    SCR_WINDOW_TRAINED, /* many short ones and a few long: see scr_window_trained */
 };
 
 struct scr_window {
@@ -62,7 +63,7 @@ struct scr_window {
     double value;
 };
 
-/* "auto", "inf", "init" or a number > 0; contracts as for workloads. */
+/* "auto", "inf", "init", "trained" or a number > 0; contracts as for workloads. */
 int scr_window_parse(const char *text, struct scr_window *out, char *why, size_t why_size);
 void scr_window_name(const struct scr_window *w, char *out, size_t size);
 

@@ -181,12 +181,16 @@ int scr_window_parse(const char *text, struct scr_window *out, char *why, size_t
         out->kind = SCR_WINDOW_INIT;
         return SCR_OK;
     }
+    if (strcmp(text, "trained") == 0) {
+        out->kind = SCR_WINDOW_TRAINED;
+        return SCR_OK;
+    }
     out->kind = SCR_WINDOW_VALUE;
     rest = read_number(text, &out->value);
     /* It must stay a positive finite number as f32. */
     if (rest == NULL || *rest != '\0' || !(out->value >= 0x1p-100 && out->value <= 0x1p100))
         return refuse(why, why_size, text,
-                      "expected a window above 0 in tokens, inf, init or auto");
+                      "expected a window above 0 in tokens, inf, init, trained or auto");
     return SCR_OK;
 }
 
@@ -207,6 +211,9 @@ void scr_window_name(const struct scr_window *w, char *out, size_t size)
         break;
     case SCR_WINDOW_INIT:
         snprintf(out, size, "init");
+        break;
+    case SCR_WINDOW_TRAINED:
+        snprintf(out, size, "trained");
         break;
     }
 }

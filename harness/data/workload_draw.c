@@ -92,7 +92,7 @@ static double natural_log(double x)
     return 2 * t * sum + exponent * ln2;
 }
 
-/* e^x for x in [0, 6], within a few units of 1e-16 of itself. */
+/* e^x for x in [0, 10], within a few units of 1e-16 of itself. */
 static double exponential(double x)
 {
     const double ln2 = 0.69314718055994530942;
@@ -112,6 +112,23 @@ float scr_window_init(int h, int heads)
     if (h == 0)
         return 2;
     return (float)(exponential(ln255 * h / (heads - 1)) + 1);
+}
+
+float scr_window_trained(int h, int heads)
+{
+    /* Part of the heads, and ln of the tokens that their windows are below; 2 and 16384 are not
+       measured, but bounds. */
+    static const double part[] = {0, 0.5, 0.6, 8 / 9.0, 1};
+    static const double ln_tokens[] = {0.69314718055994530942, 2.48490664978800031023,
+                                       2.99573227355399099344, 4.86753445045558241787,
+                                       9.70406052783923432416};
+    double u = (h + 0.5) / heads;
+    int i = 0;
+
+    while (u > part[i + 1])
+        i++;
+    return (float)exponential(ln_tokens[i] + (u - part[i]) / (part[i + 1] - part[i]) *
+                                                 (ln_tokens[i + 1] - ln_tokens[i]));
 }
 
 /* Cosine and sine of 2 pi u, u in (0, 1), by their series within an eighth of a turn. */

@@ -174,6 +174,20 @@ static const struct scr_preset_line full[] = {
      .axes = "workload=window window=256 seq=4096 heads=8 dtype=bf16 kernel=tile-skip "
              "skip=none,tile,slice",
      .no_peers = true},
+    /* As trained models are: many short windows and a few long ones, in the small dims a quarter of
+       the pairs inside them alive, in the large a fortieth, scattered. */
+    {.on = SCR_ON_CPU,
+     .axes = "workload=planted:0.25x8 window=trained seq=4096 heads=8 dk=16 dv=64 "
+             "kernel=masked-dense,tile-skip"},
+    {.on = SCR_ON_CPU,
+     .axes = "workload=planted:0.024x4 window=trained seq=4096 heads=8 "
+             "kernel=masked-dense,tile-skip"},
+    {.on = SCR_ON_GPU,
+     .axes = "workload=planted:0.25x8 window=trained seq=8192 heads=16 dk=16 dv=64 dtype=f16 "
+             "kernel=masked-dense,tile-skip"},
+    {.on = SCR_ON_GPU,
+     .axes = "workload=planted:0.024x4 window=trained seq=8192 heads=16 dtype=f16 "
+             "kernel=masked-dense,tile-skip"},
     /* Smaller and larger tiles: how many dead pairs can be skipped, and which is fastest? */
     {.on = SCR_ON_CPU,
      .axes = "workload=planted:0.2x64,planted:0.02x64,planted:0.05x16,planted:0.05x4 window=inf "

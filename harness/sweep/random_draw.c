@@ -444,7 +444,7 @@ static void draw_window(const struct scr_random *r, struct dice *d, char *words,
     if (text == NULL && u < 0.35)
         text = "inf";
     else if (text == NULL && u < 0.47)
-        text = "init";
+        text = u < 0.41 ? "init" : "trained";
     if (u < 0.49)
         value = 1;
     else if (u < 0.53)

@@ -5,7 +5,7 @@ A claim is a function that gives lines (figure, verdict), from the first report 
 """
 import math
 
-from rows import SCREENING, SOFTMAX, Commands, is_skip, is_trace, number, ratio, skip_of
+from rows import SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, number, ratio, skip_of
 
 PAPER = "[arXiv:2604.01178v1](https://arxiv.org/abs/2604.01178v1)"
 PORT = "[PyTorch port of ibusan100](https://github.com/ibusan100/PyTorch-implementation-of-Screening-Attention)"
@@ -162,8 +162,8 @@ def whole_models(reports, commands):
     """A model is more than its attention: what is there of the operator is told, and nothing is judged."""
     lines = [figure for figure, _ in over_softmax(reports, commands)]
     for report in reports:
-        whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None
-                 and r.get("vs_softmax") and r.get("t_median_ns")]
+        whole = [r for r in report.rows if is_layer(r) and layer_kind(r) == WHOLE_LAYER and r["status"] == "ok"
+                 and r.get("trace_head") is None and r.get("vs_softmax") and r.get("t_median_ns")]
         for workload in dict.fromkeys(r["workload"] for r in whole):
             row = min((r for r in whole if r["workload"] == workload), key=lambda r: r["t_median_ns"])
             lines.append(f"{report.label()}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} heads, "

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Usage: make.sh DEVICE NAME [TRACE...]
-# Sweeps a device and publishes it: the preset full as results/reports/NAME, and with traces (safetensors) the preset
-# traces as NAME-traces. Run again after a stop it goes on where it was. PyTorch's kernels are measured beside them
-# where PYTHON (python3) has PyTorch and the device is a CUDA one or the processors; PEERS=0 leaves them out.
+# Sweeps a device and publishes it: the preset full as results/reports/NAME, and as NAME-traces the preset traces with
+# the parts of recorded layers in tests/data, and with these traces (safetensors). Run again after a stop it goes on
+# where it was. PyTorch's kernels are measured beside them where PYTHON (python3) has PyTorch and the device is a CUDA
+# one or the processors; PEERS=0 leaves them out.
 #   HARNESS  the program, default build/harness/harness    WORK  the sweeps' own folders, default build/reports
 #   COMMIT   the commit of a build that does not know its own
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    sed -n '3,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 device=$1 name=$2
@@ -35,9 +36,9 @@ absolute()
 harness=$(absolute "${HARNESS:-$root/build/harness/harness}")
 python=$(absolute "${PYTHON:-python3}")
 work=$(realpath -ms "${WORK:-$root/build/reports}")
-traces=''
+traces=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors
 for file in "$@"; do
-    traces=$traces${traces:+,}trace:$(realpath "$file")
+    traces=$traces,trace:$(realpath "$file")
 done
 cd "$root"
 mkdir -p "$work"
@@ -106,8 +107,6 @@ publish()
 
 sweep "$name" --preset full
 publish "$name"
-if [ -n "$traces" ]; then
-    sweep "$name-traces" --preset traces -a "workload=$traces"
-    publish "$name-traces"
-fi
+sweep "$name-traces" --preset traces -a "workload=$traces"
+publish "$name-traces"
 results/reports/tables.py

@@ -12,9 +12,9 @@ NAME      DEVICE-BACKEND or DEVICE-BACKEND-traces, such as nvidia-h100-cuda
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
-it: files outside the folder where the command was given have their last names alone, the program is harness, the host
-is NAME, the user is user. Where a home, the user's name or the host's is left in a file nothing is published. A report
-is replaced as a whole.
+it: files outside the folder where the command was given have their last names alone, the program is where a build in
+the project's root has it, the host is NAME, the user is user. Where a home, the user's name or the host's is left in a
+file nothing is published. A report is replaced as a whole.
 """
 import argparse
 import getpass
@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = "build/harness/harness"
 PART = r"[^\s/'\",;:()<>|]+"
 # /a/b but for what is a fraction or a link (f16/bf16, https://x); also behind file:// and -I; ../a/b, ~/a/b and ~a/b.
 PATH = re.compile(rf"""(?:file://(?=/)|(?<![\w./)\]<-])|(?<=[\s'"=,]-[A-Z])|(?<=^-[A-Z]))
@@ -101,7 +102,7 @@ class Names:
         if path.startswith("file://"):
             path = path[len("file://"):]
         if path == self.program or path == os.path.join(self.cwd, self.program):
-            return "harness"
+            return PROGRAM
         if self.cwd and ".." in path.split("/"):
             path = os.path.normpath(os.path.join(self.cwd, path))
         if self.cwd and path.startswith(self.cwd + "/"):
@@ -113,7 +114,7 @@ class Names:
     def clean(self, text):
         """Any text of the run's: a word of a command, a line of a report."""
         words = text.split(" ")
-        text = " ".join("harness" if word in (self.program, shlex.quote(self.program)) else word for word in words)
+        text = " ".join(PROGRAM if word in (self.program, shlex.quote(self.program)) else word for word in words)
         text = re.sub(r"(?<=trace:)/\S*?(?=[,\s']|$)", lambda m: self.shorten(m.group()), text)
         text = PATH.sub(lambda m: self.shorten(m.group()), text)
         if self.folder:

@@ -7,6 +7,7 @@ import re
 import shlex
 
 SOFTMAX, SCREENING = "softmax", "screening"
+MADE_LAYER, PART_LAYER, WHOLE_LAYER = range(3)  # in the order of what it takes to run them
 
 # Flags that put a time in doubt, and what to say of them; wide-interval is told from the row, as the harness does.
 DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load", "not-cold": "with caches that could not be made cold",
@@ -126,6 +127,22 @@ def time_of(r):
 
 def is_trace(r):
     return r["workload"].startswith("trace:")
+
+
+def is_layer(r):
+    """Recorded, or made with windows and densities as trained models have them."""
+    return is_trace(r) or r["window"] == "trained"
+
+
+def layer_name(r):
+    if not is_trace(r):
+        return f"{r['workload']}, window {r['window']}"
+    return os.path.basename(r["workload"][len("trace:"):]).replace(".safetensors", "")
+
+
+def layer_kind(r):
+    """Of a recorded one this repository has a part, in tests/data, or nothing."""
+    return MADE_LAYER if not is_trace(r) else PART_LAYER if r["workload"].startswith("trace:tests/") else WHOLE_LAYER
 
 
 def load(reports):

@@ -14,8 +14,8 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (SCREENING, SOFTMAX, Commands, Doubts, is_skip, is_trace, load, number, ratio, share, skip_of,
-                  time_of)
+from rows import (PART_LAYER, SCREENING, SOFTMAX, Commands, Doubts, is_layer, is_skip, is_trace, layer_kind, layer_name, load,
+                  number, ratio, share, skip_of, time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
@@ -116,12 +116,12 @@ def plain(x):
     return f"{number(x)}×"
 
 
-def answer_lines(reports, traces):
+def answer_lines(reports):
     """Does it pay? A line a device, of figures that the tables below have with their intervals."""
     said = {}
     for report in reports:
         rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
-        if not all(rows.values()):
+        if report.preset != "full" or not all(rows.values()):
             continue
         runs, none, scattered = (plain(rows[w]["speedup_vs_masked"]) for w in rows)
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
@@ -131,14 +131,14 @@ def answer_lines(reports, traces):
         if softmax:
             said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
                                         f"{plain(softmax['vs_softmax'])} as long as it.")
-    for report in traces:
-        best = [layer["best"] for layer in layers_of(report) if layer["best"].get("vs_no_skip")]
+    for device in said:
+        best = [layer["best"] for report in reports if report.short() == device for layer in layers_of(report)]
+        best = [r for r in best if r.get("vs_no_skip") and layer_kind(r) != PART_LAYER]
         if best:
-            whole = sorted(r["speedup_vs_masked"] for r in best)
+            both = sorted(r["speedup_vs_masked"] for r in best)
             alone = sorted(r["vs_no_skip"] for r in best)
-            said.setdefault(report.short(), []).append(
-                f"Recorded layers with their own windows: {spread(whole)} by window and threshold together, "
-                f"{spread(alone)} by the threshold alone.")
+            said[device].append(f"Layers with the windows of trained models: {spread(both)} by window and threshold "
+                                f"together, {spread(alone)} by the threshold alone.")
     lines = [f"- **{device}**: {' '.join(sentences)}" for device, sentences in said.items()]
     return lines + [""] if lines else []
 
@@ -183,45 +183,69 @@ def caveat_lines(reports, commands):
     return lines
 
 
-def layer_name(r):
-    return os.path.basename(r["workload"][len("trace:"):]).replace(".safetensors", "")
-
-
 def layers_of(report):
-    """Of each recorded layer, as a whole: the best row that skips, and the fastest softmax."""
-    whole = [r for r in report.rows if is_trace(r) and r["status"] == "ok" and r.get("trace_head") is None]
+    """Of each layer, all heads at once: the best row that skips, and the fastest softmax."""
+    every = [r for r in report.rows if is_layer(r) and r["status"] == "ok" and r.get("trace_head") is None]
     layers = []
-    for workload in dict.fromkeys(r["workload"] for r in whole):
-        of_layer = [r for r in whole if r["workload"] == workload and r.get("choice") != "given"]
+    for name in dict.fromkeys(layer_name(r) for r in every):
+        of_layer = [r for r in every if layer_name(r) == name and r.get("choice") != "given"]
         own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
         softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
         if own:
             best = min(own, key=lambda r: r["t_median_ns"])
-            layers.append({"best": best, "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
+            layers.append({"report": report, "best": best,
+                           "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
     return layers
 
 
 def layer_lines(reports, commands):
-    lines = []
+    """A column a device, a few lines a layer; those come first whose commands need nothing else."""
+    columns, heads = {}, {}
     for report in reports:
         for layer in layers_of(report):
-            best, peer = layer["best"], layer["softmax"]
-            alone = ratio(best, "vs_no_skip")
-            lines.append(f"| {layer_name(best)}: {best['dtype']}, {best['heads']} heads, {best['seq_q']} tokens, dims "
-                         f"{best['dk']}, {best['dv']} | [{report.short()}](results/reports/{report.name}/report.md) | "
-                         f"{cell(best, 'speedup_vs_masked', commands)} | "
-                         f"{alone + ' ' + commands.mark(best) if alone else ''} | "
-                         f"{cell(peer, 'vs_softmax', commands, beside=report.beside(peer)) if peer else ''} |")
-    if lines:
-        lines = ["Recorded layers, whole, with their own windows and thresholds, of two small models trained on source "
-                 "text. The files are not in this repository (`tests/data/` has the first tokens of some heads), so that their "
-                 "commands run on layers of your own. *The threshold alone* is against the same kernel with the same "
-                 "parameters and nothing skipped, windows and all. `sdpa-math` is PyTorch's plain fallback: on a processor "
-                 "it has no fused kernel for a dk that is not dv.", "",
-                 "| layer | report | vs masked-dense | the threshold alone | softmax attention over the fastest of ours, "
-                 "`skip=none` too |",
-                 "|---|---|---|---|---|"] + lines + [""]
-    return lines
+            columns.setdefault(report.short(), {})[layer_name(layer["best"])] = layer
+            heads[report.short()] = f"[{report.short()}](results/reports/{report.name}/report.md)"
+    if not columns:
+        return []
+    lines = ["Layers with windows as two small models have them that were trained on source text (half are below 12 tokens, a "
+             "ninth above 130): first two that are made, of random data with as many live pairs; then parts of recorded "
+             "layers, in this repository; then the whole layers, whose files "
+             "[are not](results/reports/README.md#recorded-layers). *The threshold alone* is against the same kernel with "
+             "the same parameters and nothing skipped, windows and all; softmax attention, which knows no window, is held to "
+             "the fastest of ours, that without skipping too. `sdpa-math` is PyTorch's plain fallback: on a processor it has "
+             "no fused kernel for a dk that is not dv.", "",
+             "| | " + " | ".join(heads[c] for c in columns) + " |",
+             "|---|" + "---|" * len(columns)]
+    layers = {name: layer["best"] for of_column in columns.values() for name, layer in of_column.items()}
+    for name, row in sorted(layers.items(), key=lambda item: layer_kind(item[1])):
+        each = [of_column.get(name) for of_column in columns.values()]
+        lines.append(f"| **{name}**, dims {row['dk']}, {row['dv']} | " +
+                     " | ".join(layer_shape(layer["best"]) if layer else "" for layer in each) + " |")
+        for text, figure in LAYER_FIGURES:
+            cells = [figure(layer, commands) if layer else "" for layer in each]
+            lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
+    return lines + [""]
+
+
+def layer_shape(r):
+    return f"{r['dtype']}, {r['heads']} heads, {r['seq_q']} tokens"
+
+
+def threshold_alone(layer, commands):
+    said = ratio(layer["best"], "vs_no_skip")
+    return said and f"{said} {commands.mark(layer['best'])}"
+
+
+def softmax_over_ours(layer, commands):
+    peer = layer["softmax"]
+    return peer and cell(peer, "vs_softmax", commands, beside=layer["report"].beside(peer))
+
+
+LAYER_FIGURES = [
+    ("over `masked-dense`", lambda layer, commands: cell(layer["best"], "speedup_vs_masked", commands)),
+    ("the threshold alone", threshold_alone),
+    ("softmax attention over ours", softmax_over_ours),
+]
 
 
 def picture_lines(reports, to_reports):
@@ -236,12 +260,12 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
-    traces = [r for r in reports if r.preset == "traces"]
+    every, traces = reports, [r for r in reports if r.preset == "traces"]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
         return [NONE_YET]
     commands = Commands()
-    lines = picture_lines(reports, "results/reports") + answer_lines(reports, traces)
+    lines = picture_lines(reports, "results/reports") + answer_lines(every)
     lines += ["How many times faster than `masked-dense` with the best of its tiles, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
               "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
@@ -256,7 +280,7 @@ def figures_block(reports):
         if any(cells):
             lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
     lines.append("")
-    lines += layer_lines(traces, commands)
+    lines += layer_lines(every, commands)
     return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
 
 
