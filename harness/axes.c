@@ -284,7 +284,7 @@ static const struct axis axes[] = {
      "iid", apply_workload, false, 0, 0, 0},
     {"trace_head", "all (the layer as one case), each, or a query head from 0", "all",
      apply_trace_head, true, AT(trace_head), 0, 65534},
-    {"window", "a number > 0, inf, init or auto", "auto", apply_window, true, 0, 0, 0},
+    {"window", "a number > 0, inf, init, trained or auto", "auto", apply_window, true, 0, 0, 0},
     {"r", "a number > 0, or auto", "auto", apply_r, true, 0, 0, 0},
     {"kernel", "dense, masked-dense or tile-skip", "dense,masked-dense,tile-skip", apply_kernel,
      false, 0, 0, 0},

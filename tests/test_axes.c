@@ -382,26 +382,13 @@ static bool has_case(const struct scr_case_list *l, int len, int dk, int dv, con
     return false;
 }
 
-static int with_trained_windows(const struct scr_case_list *l)
-{
-    int n = 0;
-
-    for (size_t i = 0; i < l->n; i++) {
-        const struct scr_case *c = &l->cases[i];
-
-        n += c->spec.window.kind == SCR_WINDOW_TRAINED &&
-             (i == 0 || c->group != l->cases[i - 1].group);
-    }
-    return n;
-}
-
 /* What is published of a device: the shapes that it must have, in no more rows than are told. */
 static void full_presets(void **state)
 {
     static const struct {
         int device, longest, longest_dense;
         size_t rows, data_sets, with_peers;
-    } classes[] = {{REF, 16384, 8192, 190, 70, 14}, {CUDA, 131072, 16384, 220, 80, 22}};
+    } classes[] = {{REF, 16384, 8192, 180, 70, 12}, {CUDA, 131072, 16384, 210, 80, 20}};
     char why[300] = "";
 
     (void)state;
@@ -421,9 +408,33 @@ static void full_presets(void **state)
         assert_false(has_case(&l, 2 * classes[i].longest_dense, 64, 64, "dense"));
         assert_true(has_case(&l, classes[i].device == REF ? 4096 : 8192, 16, 64, "tile-skip"));
         assert_true(has_case(&l, classes[i].device == REF ? 4096 : 8192, 128, 128, "tile-skip"));
-        assert_int_equal(with_trained_windows(&l), 2);
         for (size_t j = 0; j < l.n; j++)
             assert_true(l.cases[j].refused == SCR_OK || l.cases[j].tile_q == 16);
+        scr_case_list_clear(&l);
+    }
+}
+
+/* Two layers, which every device times against masked-dense and against softmax attention. */
+static void trained_preset(void **state)
+{
+    static const int devices[] = {REF, CUDA};
+    char why[300] = "";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        struct scr_case_list l;
+        int status = SCR_OK;
+
+        if (!cases_of_preset("trained", devices[i], "", &l, &status, why, sizeof why))
+            continue;
+        assert_int_equal(status, SCR_OK);
+        assert_int_equal(l.n_groups, 2);
+        assert_int_equal(l.n, 2 * 4); /* masked-dense and three ways to skip */
+        assert_int_equal(data_sets_with_peers(&l), 2);
+        for (size_t j = 0; j < l.n; j++) {
+            assert_int_equal(l.cases[j].spec.window.kind, SCR_WINDOW_TRAINED);
+            assert_int_equal(l.cases[j].refused, SCR_OK);
+        }
         scr_case_list_clear(&l);
     }
 }
@@ -541,6 +552,7 @@ int main(void)
         cmocka_unit_test(options_without_effect_are_refused),
         cmocka_unit_test(durations),
         cmocka_unit_test(full_presets),
+        cmocka_unit_test(trained_preset),
         cmocka_unit_test(presets_of_traces),
     };
 

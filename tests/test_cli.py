@@ -49,7 +49,7 @@ class Usage(unittest.TestCase):
         self.refused(["--out"], "--out", "missing")
         self.refused(["--sweep=1"], "no value")
         self.refused(["--sweep", "--check"], "only one")
-        self.refused(["--preset", "huge"], "--preset", "quick, full, traces, check")
+        self.refused(["--preset", "huge"], "--preset", "quick, full, trained, traces, check")
         for other in ([], ["-a", "workload=iid"]):
             self.refused(["--preset", "traces", "--device", "ref", *other], "--preset traces", "-a workload=trace:")
         self.refused(["--seed", "-1"], "--seed")
@@ -140,7 +140,7 @@ class Files(unittest.TestCase):
 
     def test_presets_list_what_they_run(self):
         counts = {}
-        for name, *axes in (("quick",), ("full",), ("traces", "-a", "workload=trace:" + TRACE)):
+        for name, *axes in (("quick",), ("full",), ("trained",), ("traces", "-a", "workload=trace:" + TRACE)):
             p = run("--sweep", "--preset", name, "--dry-run", "--device", "ref", *axes)
             self.assertEqual(p.returncode, 0, p.stderr)
             lines = p.stdout.splitlines()

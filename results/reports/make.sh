@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Usage: make.sh DEVICE NAME [TRACE...]
-# Sweeps a device and publishes it: the preset full as results/reports/NAME, and as NAME-traces the preset traces with
-# the parts of recorded layers in tests/data, and with these traces (safetensors). Run again after a stop it goes on
-# where it was. PyTorch's kernels are measured beside them where PYTHON (python3) has PyTorch and the device is a CUDA
-# one or the processors; PEERS=0 leaves them out.
+# Sweeps a device and publishes it: the preset full as results/reports/NAME, trained as NAME-trained, and as NAME-traces
+# the preset traces with the parts of recorded layers in tests/data, and with these traces (safetensors). Run again
+# after a stop it goes on where it was. PyTorch's kernels are measured beside them where PYTHON (python3) has PyTorch
+# and the device is a CUDA one or the processors; PEERS=0 leaves them out.
 #   HARNESS  the program, default build/harness/harness    WORK  the sweeps' own folders, default build/reports
 #   COMMIT   the commit of a build that does not know its own
 set -euo pipefail
@@ -107,6 +107,8 @@ publish()
 
 sweep "$name" --preset full
 publish "$name"
+sweep "$name-trained" --preset trained
+publish "$name-trained"
 sweep "$name-traces" --preset traces -a "workload=$traces"
 publish "$name-traces"
 results/reports/tables.py

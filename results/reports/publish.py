@@ -5,7 +5,7 @@
 Usage: publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT]
 
 FOLDER    what a sweep has written, see results/README.md
-NAME      DEVICE-BACKEND or DEVICE-BACKEND-traces, such as nvidia-h100-cuda
+NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces behind it for these presets
 --commit  of a build that did not know its own: the sources that it was built from
 --partial take a sweep that did not come to its end, too
 --note    what a reader must know of this report, a sentence; it stands first in report.md and in the list of reports
@@ -155,7 +155,8 @@ def title(run, rows):
     """What and where, in a line."""
     device = next((r for r in rows if not r.get("peer")), rows[0])
     backend = {"cuda": "CUDA", "opencl": "OpenCL", "ref": "C"}.get(device["backend"], device["backend"])
-    what = {"full": "the full sweep", "traces": "recorded layers"}.get(run["options"]["preset"], "a sweep")
+    what = {"full": "the full sweep", "trained": "layers as trained models have them",
+            "traces": "recorded layers"}.get(run["options"]["preset"], "a sweep")
     name = run["machine"]["cpu"] if device["on_cpu"] else device["device_name"]
     return f"{name}, {backend}: {what}"
 

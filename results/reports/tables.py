@@ -177,7 +177,7 @@ def caveat_lines(reports, commands):
         kept, worse = losers(report, "vs_no_skip")
         lost = [r for r in lost if report.shape["dtype"] in (None, r["dtype"])]
         worst = lost and f"{cell(lost[0], 'speedup_vs_masked', commands)}: {where(lost[0])}" or ""
-        what = ", recorded layers" if report.preset == "traces" else ""
+        what = {"trained": ", made layers", "traces": ", recorded layers"}.get(report.preset, "")
         lines.append(f"| {report.short()}{what} | {len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | "
                      f"{worst} |")
     return lines
@@ -260,7 +260,7 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
-    every, traces = reports, [r for r in reports if r.preset == "traces"]
+    every, layers = reports, [r for r in reports if r.preset in ("trained", "traces")]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
         return [NONE_YET]
@@ -281,7 +281,7 @@ def figures_block(reports):
             lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
     lines.append("")
     lines += layer_lines(every, commands)
-    return lines + caveat_lines(reports + traces, commands) + [""] + commands.lines()
+    return lines + caveat_lines(reports + layers, commands) + [""] + commands.lines()
 
 
 def list_block(reports):
