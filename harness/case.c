@@ -339,6 +339,17 @@ static int complete(const struct adder *a, const struct scr_point *p, struct scr
     return status;
 }
 
+static void look_up_masked(const struct adder *a, struct scr_case *c)
+{
+    scr_config config = {.kernel = "masked-dense"};
+    char from[SCR_CHOICE_TEXT];
+
+    if (scr_choice_complete(a->list->tables, c->device, &c->spec.problem, &a->hint, &config, NULL,
+                            0, from) == SCR_OK &&
+        strcmp(from, "default") != 0)
+        c->masked = config;
+}
+
 static int add_on_device(struct adder *a, const struct scr_point *p, struct scr_case *c)
 {
     bool tiled;
@@ -471,6 +482,7 @@ static int add_problem(struct adder *a, const struct scr_point *p, int head)
             continue;
         on.device = a->devices[i];
         on.device_order = (int)i;
+        look_up_masked(a, &on);
         status = add_on_device(a, p, &on);
     }
     return status;

@@ -24,6 +24,8 @@ struct scr_case {
     const scr_device_info *device; /* owned by the context */
     int device_order;
     scr_config config;            /* complete where refused is SCR_OK */
+    scr_config masked;            /* masked-dense as the tables have it here, for the baseline;
+                                     kernel "" where they have none */
     int refused;                  /* what scr_config_resolve said */
     char why[160];                /* when refused */
     int tile_q, tile_k;           /* 0: the kernel has none */

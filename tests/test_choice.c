@@ -127,13 +127,14 @@ static void test_cases(void **state)
     const scr_device_info *info;
     static struct scr_row row;
     int tile_q, fd = mkstemp(path);
-    size_t n;
+    uint64_t sum = SCR_HASH_START;
     FILE *f;
 
     (void)state;
     assert_int_equal(scr_context_create(&options, &none), SCR_OK);
     c = only(&l, none, POINT);
     assert_string_equal(c->choice, "default");
+    assert_string_equal(c->masked.kernel, ""); /* no table, nothing for the baseline */
     tile_q = c->tile_q;
     /* An entry that has another tile than the default. */
     info = scr_context_device_info(none, 0);
@@ -143,16 +144,25 @@ static void test_cases(void **state)
     e.units = info->compute_units;
     e.config = c->config;
     scr_config_set(&e.config, "TILE_Q", tile_q == 16 ? 32 : 16);
-    e.source = scr_source_hash("ref", "tile-skip", e.config.variant);
-    e.space = scr_space_hash("ref", "tile-skip", e.config.variant);
     f = fdopen(fd, "w");
     assert_non_null(f);
     scr_table_head(line, sizeof line);
     fputs(line, f);
-    n = scr_table_entry_format(&e, line, sizeof line);
-    assert_true(n > 0);
-    fputs(line, f);
-    scr_table_tail(1, scr_hash(SCR_HASH_START, line, n), line, sizeof line);
+    for (int masked = 0; masked < 2; masked++) {
+        if (masked) {
+            e.config = (scr_config){.kernel = "masked-dense"};
+            assert_int_equal(scr_config_resolve(info, &c->spec.problem, &e.config, NULL, 0),
+                             SCR_OK);
+            scr_config_set(&e.config, "TILE_Q", 16);
+            scr_config_set(&e.config, "TILE_K", 128);
+        }
+        e.source = scr_source_hash("ref", e.config.kernel, e.config.variant);
+        e.space = scr_space_hash("ref", e.config.kernel, e.config.variant);
+        assert_true(scr_table_entry_format(&e, line, sizeof line) > 0);
+        fputs(line, f);
+        sum = scr_hash(sum, line, strlen(line));
+    }
+    scr_table_tail(2, sum, line, sizeof line);
     fputs(line, f);
     fclose(f);
     options.table = path;
@@ -162,6 +172,9 @@ static void test_cases(void **state)
     assert_int_equal(c->tile_q, tile_q == 16 ? 32 : 16);
     scr_row_init(&row, c);
     assert_string_equal(row.choice, "device given");
+    assert_string_equal(c->masked.kernel, "masked-dense");
+    assert_int_equal(scr_config_get(&c->masked, "TILE_Q", 0), 16);
+    assert_int_equal(scr_config_get(&c->masked, "TILE_K", 0), 128);
     /* What repeats it names the tile, so that another table makes no difference. */
     scr_case_repro(c, "--sweep", repro, sizeof repro);
     assert_non_null(strstr(repro, c->tile_q == 16 ? "-a tile=16x" : "-a tile=32x"));
@@ -172,14 +185,15 @@ static void test_cases(void **state)
     assert_int_equal(c->tile_q, tile_q);
     c = only(&l, some, POINT "tile=32x32");
     assert_string_equal(c->choice, "given");
+    assert_int_equal(scr_config_get(&c->masked, "TILE_K", 0), 128); /* whatever its own tile */
     assert_int_equal(c->tile_q, 32);
     c = only(&l, some, POINT "window=2"); /* too far */
     assert_string_equal(c->choice, "default");
     c = only(&l, some, POINT "workload=iid"); /* its density is not known */
     assert_string_equal(c->choice, "default");
     c = only(&l, some,
-             "seq=512 heads=2 workload=planted:0.05x64 window=inf kernel=masked-dense "
-             "skip=none");
+             "seq=512 heads=2 workload=planted:0.05x64 window=inf kernel=tile-skip "
+             "skip=slice"); /* of which the table has nothing */
     assert_string_equal(c->choice, "default");
     c = only(&l, none, POINT);
     assert_string_equal(c->choice, "default");

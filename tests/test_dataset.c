@@ -526,41 +526,6 @@ struct shares {
     double even;    /* of the live pairs, in heads 0, 2, ... */
 };
 
-/* The parts of the heads that have short windows and long ones, in any number of them. */
-static void trained_windows(void **state)
-{
-    struct scr_dataset_spec spec = spec_of("iid", 9, 16, 16);
-    struct scr_dataset *d;
-
-    (void)state;
-    for (int heads = 1; heads <= 320; heads++) {
-        int below_12 = 0, below_20 = 0, above_130 = 0;
-        float last = 2;
-
-        for (int h = 0; h < heads; h++) {
-            float w = scr_window_trained(h, heads);
-
-            assert_true(w > last && w < 16384);
-            last = w;
-            below_12 += w < 12;
-            below_20 += w < 20;
-            above_130 += w > 130;
-        }
-        assert_true(abs(below_12 - heads / 2) <= 1);
-        assert_true(fabs(below_20 - 0.6 * heads) <= 1);
-        assert_true(fabs(above_130 - heads / 9.0) <= 1);
-    }
-    assert_true(fabs(scr_window_trained(0, 1) - 12) < 1e-5);
-    /* Half of the way from 0 to a half, from 2 to 12. */
-    assert_true(fabs(scr_window_trained(0, 2) - sqrt(24)) < 1e-5);
-    assert_true(fabs(scr_window_trained(8, 9) - sqrt(130.0 * 16384)) < 1e-3);
-    spec.window.kind = SCR_WINDOW_TRAINED;
-    d = create(&spec, 1);
-    for (int h = 0; h < 9; h++)
-        assert_true(d->w[h] == scr_window_trained(h, 9));
-    scr_dataset_destroy(&d);
-}
-
 /* Of a causal problem in f32 with an infinite window and as many key heads as query heads. */
 static struct shares measure_shares(const struct scr_dataset *d)
 {
@@ -696,6 +661,39 @@ static void init_windows(void **state)
             assert_true(scr_window_init(h, heads) == (float)w);
         }
     }
+}
+
+/* The parts of the heads that have short windows and long ones, and each as the nearest f32. */
+static void trained_windows(void **state)
+{
+    static const long double part[] = {0, 0.5L, 0.6L, 8 / 9.0L, 1}, w[] = {2, 12, 20, 130, 16384};
+    struct scr_dataset_spec spec = spec_of("iid", 9, 16, 16);
+    struct scr_dataset *d;
+
+    (void)state;
+    for (int heads = 1; heads <= 320; heads++) {
+        int below_12 = 0, below_20 = 0, above_130 = 0;
+
+        for (int h = 0; h < heads; h++) {
+            long double u = (h + 0.5L) / heads, exact;
+            int i = u > part[3] ? 3 : u > part[2] ? 2 : u > part[1] ? 1 : 0;
+            float ours = scr_window_trained(h, heads);
+
+            exact = w[i] * powl(w[i + 1] / w[i], (u - part[i]) / (part[i + 1] - part[i]));
+            assert_true(ours == (float)exact);
+            below_12 += ours < 12;
+            below_20 += ours < 20;
+            above_130 += ours > 130;
+        }
+        assert_true(abs(below_12 - heads / 2) <= 1);
+        assert_true(fabs(below_20 - 0.6 * heads) <= 1);
+        assert_true(fabs(above_130 - heads / 9.0) <= 1);
+    }
+    spec.window.kind = SCR_WINDOW_TRAINED;
+    d = create(&spec, 1);
+    for (int h = 0; h < 9; h++)
+        assert_true(d->w[h] == scr_window_trained(h, 9));
+    scr_dataset_destroy(&d);
 }
 
 /* Whether all or none of the rows [first, end) of one head are NaN throughout. */

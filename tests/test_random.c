@@ -202,6 +202,7 @@ KIND(kv_shorter, c->spec.kv_missing > 1 && c->spec.kv_missing < P.len_k - 1)
 KIND(kv_but_one, P.len_k > 1 && c->spec.kv_missing == 1)
 KIND(window_inf, c->spec.window.kind == SCR_WINDOW_INF)
 KIND(window_init, c->spec.window.kind == SCR_WINDOW_INIT)
+KIND(window_trained, c->spec.window.kind == SCR_WINDOW_TRAINED)
 #define WINDOW(condition) (c->spec.window.kind == SCR_WINDOW_VALUE && (condition))
 KIND(window_1, WINDOW(c->spec.window.value == 1))
 KIND(window_tiny, WINDOW(c->spec.window.value < 1))
@@ -225,19 +226,52 @@ KIND(ends_1, c->spec.workload.kind == SCR_WORKLOAD_ENDS && c->spec.workload.dens
     {                                                                                              \
 #name, is_##name                                                                           \
     }
-static const struct kind kinds[] = {
-    ENTRY(one_query),      ENTRY(one_key),       ENTRY(more_queries),  ENTRY(tile),
-    ENTRY(tile_and_one),   ENTRY(tile_but_one),  ENTRY(long_one),      ENTRY(batches),
-    ENTRY(grouped),        ENTRY(multi_query),   ENTRY(bidirectional), ENTRY(norm),
-    ENTRY(same_type_out),  ENTRY(f32_out),       ENTRY(position_0),    ENTRY(position_auto),
-    ENTRY(position_past),  ENTRY(position_far),  ENTRY(kv_none),       ENTRY(kv_full),
-    ENTRY(kv_ragged),      ENTRY(kv_0),          ENTRY(kv_1),          ENTRY(kv_shorter),
-    ENTRY(kv_but_one),     ENTRY(window_inf),    ENTRY(window_init),   ENTRY(window_1),
-    ENTRY(window_tiny),    ENTRY(window_broken), ENTRY(window_large),  ENTRY(r_below_1),
-    ENTRY(r_below_half),   ENTRY(r_some),        ENTRY(r_large),       ENTRY(iid),
-    ENTRY(planted_thin),   ENTRY(planted_thick), ENTRY(shuffled),      ENTRY(skewed),
-    ENTRY(window),         ENTRY(ends_0),        ENTRY(ends_1),        ENTRY(key_tile_and_one),
-    ENTRY(position_before)};
+static const struct kind kinds[] = {ENTRY(one_query),
+                                    ENTRY(one_key),
+                                    ENTRY(more_queries),
+                                    ENTRY(tile),
+                                    ENTRY(tile_and_one),
+                                    ENTRY(tile_but_one),
+                                    ENTRY(long_one),
+                                    ENTRY(batches),
+                                    ENTRY(grouped),
+                                    ENTRY(multi_query),
+                                    ENTRY(bidirectional),
+                                    ENTRY(norm),
+                                    ENTRY(same_type_out),
+                                    ENTRY(f32_out),
+                                    ENTRY(position_0),
+                                    ENTRY(position_auto),
+                                    ENTRY(position_past),
+                                    ENTRY(position_far),
+                                    ENTRY(kv_none),
+                                    ENTRY(kv_full),
+                                    ENTRY(kv_ragged),
+                                    ENTRY(kv_0),
+                                    ENTRY(kv_1),
+                                    ENTRY(kv_shorter),
+                                    ENTRY(kv_but_one),
+                                    ENTRY(window_inf),
+                                    ENTRY(window_init),
+                                    ENTRY(window_trained),
+                                    ENTRY(window_1),
+                                    ENTRY(window_tiny),
+                                    ENTRY(window_broken),
+                                    ENTRY(window_large),
+                                    ENTRY(r_below_1),
+                                    ENTRY(r_below_half),
+                                    ENTRY(r_some),
+                                    ENTRY(r_large),
+                                    ENTRY(iid),
+                                    ENTRY(planted_thin),
+                                    ENTRY(planted_thick),
+                                    ENTRY(shuffled),
+                                    ENTRY(skewed),
+                                    ENTRY(window),
+                                    ENTRY(ends_0),
+                                    ENTRY(ends_1),
+                                    ENTRY(key_tile_and_one),
+                                    ENTRY(position_before)};
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void every_kind_of_problem_is_drawn(void **state)

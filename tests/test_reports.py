@@ -72,6 +72,16 @@ class Tree(unittest.TestCase):
                     checked += 1
         self.assertGreater(checked, 100)
 
+    def test_nothing_is_tuned_to_recorded_layers(self):
+        """They are what the tables are judged by."""
+        found = 0
+        for folder, _, files in os.walk(os.path.join(ROOT, "results")):
+            for name in files:
+                if name.endswith("records.jsonl"):
+                    found += 1
+                    self.assertIsNone(re.search("workload=trace:", read(folder, name)), folder)
+        self.assertGreater(found, 0)
+
     def test_reports_are_whole(self):
         for name in sorted(os.listdir(REPORTS)):
             folder = os.path.join(REPORTS, name)
@@ -299,8 +309,16 @@ class Publish(unittest.TestCase):
     def rerun(self, text, *args):
         page = os.path.join(self.dir, "page.md")
         write(text, page)
-        return script("rerun.py", "ref:0", "--page", page, "--reports", self.reports, "--work", os.path.join(self.dir, "again"),
-                      *args)
+        return script("rerun.py", "a-cpu-ref", "--page", page, "--reports", self.reports, "--work",
+                      os.path.join(self.dir, "again"), *args)
+
+    def put_published(self, change):
+        """Changes the published rows."""
+        path = os.path.join(self.reports, "a-cpu-ref", "rows.jsonl")
+        rows = [json.loads(line) for line in read(path).splitlines()]
+        for r in rows:
+            change(r)
+        write("".join(json.dumps(r) + "\n" for r in rows), path)
 
     def test_rerun(self):
         """The commands beside the figures give these figures again, and one that is not so is found."""
@@ -313,27 +331,42 @@ class Publish(unittest.TestCase):
         p = self.rerun(text, "--only", "1,2", "--within", "100000")
         self.assertEqual((p.returncode, p.stderr), (0, ""), p.stdout)
         self.assertRegex(p.stdout, r"(?m)^\[1\] tile-skip (tile|slice): .* now .*; vs masked .*: agrees$")
-        self.assertIn("2 of 2 commands ran, 0 left out, 0 failed; 2 of 2 rows agree", p.stdout)
+        self.assertIn("2 commands: 0 left out, 0 failed; 2 of 2 rows agree", p.stdout)
+        self.assertNotIn("times will differ", p.stdout)
 
-        rows = [json.loads(line) for line in read(self.reports, "a-cpu-ref", "rows.jsonl").splitlines()]
-        for r in rows:
-            r.update({key: 1000 * r[key] for key in ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns") if r.get(key)})
-        write("".join(json.dumps(r) + "\n" for r in rows), self.reports, "a-cpu-ref", "rows.jsonl")
+        self.put_published(lambda r: r.update({k: 1000 * r[k] for k in ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns") if r.get(k)}))
         p = self.rerun(text, "--only", "1", "--within", "90")
         self.assertEqual(p.returncode, 4, p.stdout)
         self.assertRegex(p.stdout, r"(?m)^\[1\] .*: DIFFERS$")
+
+        # A page may be run on another device than the report's.
+        self.put_published(lambda r: r.update(device="cuda:0", device_name="Another"))
+        p = self.rerun(text.replace("--device ref:0", "--device cuda:0"), "--device", "ref:0", "--only", "1", "--within", "100000")
+        self.assertEqual(p.returncode, 0, p.stdout)
+        self.assertRegex(p.stdout, "This is .*; the figures are of Another, .* cores: times will differ")
 
     def test_rerun_that_fails(self):
         self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
         sweep = f"{shlex.quote(HARNESS)} --sweep --device ref:0 -a kernel=tile-skip -a skip=tile --time-limit 0.02s"
         for command, status, said in (
-                (f"{sweep} -a workload=trace:no/such.safetensors", 0, r"\[7\] left out: no/such.safetensors is not there"),
-                (f"{sweep} -a no-such-axis=1", 1, r"\[7\] failed: .*no-such-axis"),
-                (f"{sweep} -a seq=32 -a heads=1 -a dk=16 -a dv=16 -a workload=iid", 1, r"\[7\] failed: none of its \d rows is in"),
-                (sweep.replace("ref:0", "ref:1"), 2, "no command for ref:0")):
-            p = self.rerun(f"    [7] {command}\n")
+                (f"{sweep} -a workload=trace:no/such.safetensors", 2, r"\[7\] left out: no/such.safetensors is not there"),
+                (f"{sweep} -a no-such-axis=1", 1, r"\[7\] failed: exit status 2: .*no-such-axis"),
+                (f"{sweep} -a seq=32 -a heads=1 -a dk=16 -a dv=16 -a workload=iid", 1, r"\[7\] failed: the row of the figure is not"),
+                ("sleep 60; : --device ref:0", 1, r"\[7\] failed: not done after 1 s"),
+                ("true --device ref:0", 1, r"\[7\] failed: .*rows.jsonl"),
+                (sweep.replace("ref:0", "ref:1"), 2, "the page has no command for ref:0")):
+            p = self.rerun(f"    [7] {command}\n", *(("--timeout", "1") if "sleep" in command else ()))
             self.assertEqual(p.returncode, status, p.stdout + p.stderr)
             self.assertRegex(p.stdout + p.stderr, said)
+            self.assertNotIn("Traceback", p.stderr)
+        for args, said in ((("--only", "8"), "no command 8 for ref:0"), (("--only", "x"), "'x' is not N,..."),
+                           (("--page", "no-page"), "cannot read no-page")):
+            p = self.rerun(f"    [7] {sweep}\n", *args)
+            self.assertEqual(p.returncode, 2)
+            self.assertIn(said, p.stderr)
+        p = script("rerun.py", "no-report", "--reports", self.reports)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("there is no report no-report, but a-cpu-ref", p.stderr)
 
     def test_no_reports(self):
         """With none there is nothing to say, and no table of nothing."""
@@ -384,8 +417,8 @@ class Figures(unittest.TestCase):
     def test_layers(self):
         """The fastest row that skips: of rows of this layer, as a whole, by the table."""
         def row(kernel, skip, t, head=None, choice="device built-in", peer="", layer="trace:a", window="own"):
-            return {"workload": layer, "window": window, "status": "ok", "trace_head": head, "kernel": kernel, "skip": skip, "peer": peer,
-                    "op": "softmax" if peer else "screening", "choice": choice, "t_median_ns": t, "t_ci_lo_ns": t,
+            return {"workload": layer, "window": window, "status": "ok", "trace_head": head, "kernel": kernel, "skip": skip,
+                    "peer": peer, "op": "softmax" if peer else "screening", "choice": choice, "t_median_ns": t, "t_ci_lo_ns": t,
                     "t_ci_hi_ns": t, "speedup_vs_masked": 100 / t, "vs_softmax": t / 20 if peer else None}
         report = types.SimpleNamespace(rows=[
             row("tile-skip", "none", 30.0), row("tile-skip", "tile", 25.0), row("tile-skip", "slice", 20.0),
@@ -397,12 +430,36 @@ class Figures(unittest.TestCase):
         self.assertEqual((layer["best"]["t_median_ns"], layer["softmax"]["t_median_ns"]), (20.0, 80.0))
         self.assertEqual((made["best"]["t_median_ns"], made["softmax"]), (7.0, None))
 
+    def test_table_of_layers(self):
+        """A column a device, whatever report has the row; what a command needs orders the layers."""
+        def row(layer, window="own", **more):
+            return {"workload": layer, "window": window, "status": "ok", "trace_head": None, "kernel": "tile-skip", "skip": "tile",
+                    "peer": "", "choice": "device built-in", "t_median_ns": 1e3, "t_ci_lo_ns": 1e3, "t_ci_hi_ns": 1e3,
+                    "speedup_vs_masked": 4.0, "speedup_vs_masked_lo": 3.9, "speedup_vs_masked_hi": 4.1, "vs_no_skip": 2.0,
+                    "vs_no_skip_lo": 1.9, "vs_no_skip_hi": 2.1, "pair_density": 0.25, "dtype": "f16", "heads": 8, "seq_q": 64,
+                    "dk": 16, "dv": 64, "n_samples": 9, "device": "d", "r": 16, **more}
+
+        def report(device, name, *rows):
+            return types.SimpleNamespace(name=name, rows=rows, short=lambda: device, preset="traces")
+        whole, part, made = row("trace:w.safetensors"), row("trace:tests/data/p.safetensors"), row("planted:0.1x4", "trained")
+        reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made), report("B", "b-trained", made)]
+        lines = self.tables.layer_lines(reports, self.rows.Commands())
+        self.assertEqual(lines[2], "| | A | B |")
+        heads = [line for line in lines if line.startswith("| **")]
+        self.assertEqual([re.search(r"\*\*(.*)\*\*", line).group(1) for line in heads], ["planted:0.1x4, window trained", "p", "w"])
+        self.assertIn("| [f16, 8 heads, 64 tokens](results/reports/a-trained/report.md), 25 % alive | [f16", heads[0])
+        self.assertRegex(heads[2], r"a-traces/report.md\), 25 % alive \|  \|$")
+        self.assertRegex(lines[lines.index(heads[0]) + 1], r"^\| over .*\| 1.00 µs, 4.00× .* \[1\] \| 1.00 µs, .* \[1\] \|$")
+        self.assertTrue(lines[lines.index(heads[2]) + 1].endswith(" | not measured |"))
+        self.assertTrue(lines[lines.index(heads[0]) + 3].endswith("| not measured | not measured |"))
+
     def test_kinds_of_layers(self):
-        """What a command needs orders them."""
-        made, part, whole = ({"workload": w, "window": "trained"} for w in ("iid", "trace:tests/data/a.safetensors", "trace:a.x"))
+        names = ("iid", "trace:tests/data/a.safetensors", "trace:a.x")
+        made, part, whole = ({"workload": w, "window": "trained"} for w in names)
         self.assertEqual(sorted((whole, part, made), key=self.rows.layer_kind), [made, part, whole])
         self.assertEqual(self.rows.layer_name(part), "a")
-        self.assertEqual([self.rows.is_layer(r) for r in (made, part, {"workload": "iid", "window": "init"})], [True, True, False])
+        self.assertTrue(self.rows.is_layer(made) and self.rows.is_layer(part))
+        self.assertFalse(self.rows.is_layer({"workload": "iid", "window": "init"}))
 
     def test_time_of(self):
         for ns, said in ((999, "999 ns"), (1000, "1.00 µs"), (70600, "70.6 µs"), (44.28e6, "44.3 ms"), (2e9, "2.00 s")):
@@ -426,21 +483,39 @@ class Rerun(unittest.TestCase):
                             (row(0.94, 0.93, 0.95), False), (row(1.04, None, None), True), (row(1.2, None, None), False)):
             off, found = self.rerun.held(old, new, "vs_no_skip", 0.05)
             self.assertEqual((found, round(off, 6)), (agrees, round(new["vs_no_skip"] - 1, 6)), new)
-        self.assertIsNone(self.rerun.held(old, {}, "vs_no_skip", 0.05))
+        self.assertIsNone(self.rerun.held({}, old, "vs_no_skip", 0.05))
+        self.assertEqual(self.rerun.held(old, {}, "vs_no_skip", 0.05), (None, False))
         time = {"t_median_ns": 100.0, "t_ci_lo_ns": 99.0, "t_ci_hi_ns": 101.0}
         self.assertFalse(self.rerun.held(time, {**time, "t_median_ns": 110.0, "t_ci_lo_ns": 102.0}, "t_median_ns", 0.05)[1])
 
-    def test_a_ratio_alone_can_differ(self):
-        row = {"t_median_ns": 100.0, "kernel": "tile-skip", "skip": "tile", "vs_no_skip": 1.5, "params": "A=1"}
-        text, good = self.rerun.line_of(row, {**row, "vs_no_skip": 2.5, "params": "A=2"}, 0.05)
-        self.assertFalse(good)
-        self.assertRegex(text, "vs no skip 1.50x now 2.50x .*with other parameters: DIFFERS$")
+    def test_what_differs(self):
+        """One figure is enough, or one that is no longer there; counts only where the parameters are the same."""
+        row = {"t_median_ns": 100.0, "kernel": "tile-skip", "skip": "tile", "vs_no_skip": 1.5, "params": "A=1", "pairs_live": 7,
+               "tiles_live": 5, "flags": ""}
+        for change, good, said in (
+                ({}, True, "100 ns now 100 ns"), ({"vs_no_skip": 2.5}, False, "vs no skip 1.50x now 2.50x"),
+                ({"vs_no_skip": None}, False, "vs no skip 1.50x now nothing"), ({"t_median_ns": None}, False, "now nothing"),
+                ({"pairs_live": 8}, False, "pairs_live 7 now 8"), ({"tiles_live": 6}, False, "tiles_live 5 now 6"),
+                ({"tiles_live": 6, "params": "A=2"}, True, "with other parameters"), ({"flags": "busy"}, True, "busy")):
+            text, agrees = self.rerun.line_of(row, {**row, **change}, 0.05)
+            self.assertEqual(agrees, good, change)
+            self.assertIn(said, text)
 
-    def test_rows_of_a_given_tile_are_others(self):
-        row = {"device_name": "x", "kernel": "tile-skip", "skip": "tile", "trace_head": None}
+    def test_rows_that_are_others(self):
+        row = {"kernel": "tile-skip", "skip": "tile", "trace_head": None}
         self.assertEqual(self.rerun.key(row), self.rerun.key({**row, "peer": "", "choice": "device built-in"}))
-        for other in ({"choice": "given"}, {"skip": "slice"}, {"trace_head": 0}, {"data_hash": "1"}, {"device_name": "y"}):
+        for other in ({"choice": "given"}, {"skip": "slice"}, {"trace_head": 0}, {"data_hash": "1"}):
             self.assertNotEqual(self.rerun.key(row), self.rerun.key({**row, **other}), other)
+
+    def test_the_row_of_the_figure(self):
+        ours = {"kernel": "tile-skip", "skip": "tile"}
+        peer = {"peer": "torch-sdpa", "kernel": "sdpa-cudnn", "skip": ""}
+        for command, row, is_it in (
+                ("x -a kernel=tile-skip -a skip=tile", ours, True), ("x -a kernel=tile-skip -a skip=slice", ours, False),
+                ("x -a kernel=dense", {"kernel": "dense", "skip": "none"}, True),
+                ("x -a kernel=tile-skip -a skip=none,tile --peer 'p' --peer-kernel sdpa-cudnn", ours, False),
+                ("x -a kernel=tile-skip -a skip=none,tile --peer 'p' --peer-kernel sdpa-cudnn", peer, True)):
+            self.assertEqual(self.rerun.is_named(row, command), is_it, command)
 
 
 class Claims(unittest.TestCase):
@@ -506,7 +581,7 @@ class Make(unittest.TestCase):
             shutil.copy(os.path.join(ROOT, name), os.path.join(self.root, name))
 
     def make(self, device, status=0, version="abc1234", has="", traces=(), **env):
-        """Runs it; returns it, and the words of the last sweep, or None where there was none."""
+        """Runs it; returns it, and the words of each sweep."""
         words = os.path.join(self.dir, "words")
         if os.path.exists(words):
             os.remove(words)
@@ -517,41 +592,61 @@ case $1 in
         'cuda:01     gpu  cpu, sm_90' '            driver 1  cpu' '            2 units  pci 0' \\
         'opencl:0.0  some, x' '            driver 1' '            2 units  memory 1 B{has}' \\
         'ref:0       some' '            driver 1' '            2 units  cpu' ;;
-    *) echo "$*" >'{words}'; exit {status} ;;
+    *) echo "$*" >>'{words}'; exit {status} ;;
 esac
 """, self.dir, "harness")
         os.chmod(os.path.join(self.dir, "harness"), 0o755)
         p = subprocess.run([os.path.join(self.reports, "make.sh"), device, "a-cpu", *traces], capture_output=True, text=True,
                            cwd=self.dir, timeout=WAIT,
                            env={**os.environ, "PEERS": "0", "HARNESS": "./harness", "WORK": "of/mine", **env})
-        return p, read(words).split() if os.path.exists(words) else None
+        return p, [line.split() for line in read(words).splitlines()] if os.path.exists(words) else []
 
     def test_processors_are_sampled_longer(self):
         for device, has, longer in (("opencl:0.0", "  cpu", True), ("opencl:0.0", "  cpu  fp16  subgroups", True),
                                     ("opencl:0.0", "  fp16", False), ("cuda:0", "", False), ("cuda:01", "", False),
                                     ("ref:0", "", True), ("ref", "", True)):
-            p, words = self.make(device, 2, has=has)
+            p, (words,) = self.make(device, 2, has=has)
             self.assertEqual("--time-limit" in words, longer, (device, has, p.stderr))
             self.assertEqual(words[words.index("--out") + 1], os.path.join(os.path.realpath(self.dir), "of/mine/a-cpu"))
 
     def test_commit_is_known_before_the_sweep(self):
         for version in ("abc1234+", "unknown", ""):
             p, words = self.make("ref:0", version=version)
-            self.assertEqual((p.returncode, words), (2, None), version)
+            self.assertEqual((p.returncode, words), (2, []), version)
             self.assertIn("clean checkout", p.stderr)
-        self.assertIsNotNone(self.make("ref:0", 2, "abc1234+", COMMIT="abc1234")[1])
+        self.assertEqual(len(self.make("ref:0", 2, "abc1234+", COMMIT="abc1234")[1]), 1)
 
-    def test_recorded_layers(self):
-        """The parts that are in the repository are swept in any case, with those of the user."""
-        write("#!/bin/sh\n", self.reports, "publish.py")  # what there would be to publish is not made here
+    def test_what_is_swept(self):
+        """Three presets; the parts of layers that are in the repository in any case, with those of the user, each once."""
+        said = os.path.join(self.dir, "published")
+        write(f"#!/bin/sh\necho ${{1##*/}} $2 >>'{said}'\n", self.reports, "publish.py")
         write("", self.reports, "tables.py")
-        parts = "workload=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors"
-        for traces in ([], [os.path.join(self.dir, "mine.safetensors")]):
-            p, words = self.make("ref:0", traces=traces)
+        parts = [f"trace:tests/data/{name}.safetensors" for name in ("psi16_k16v64", "d512_k64v64")]
+        mine = os.path.join(self.dir, "mine.safetensors")
+        known = os.path.join(self.root, "tests", "data", "psi16_k16v64.safetensors")
+        os.makedirs(os.path.dirname(known))
+        write("", known)
+        for traces, more in (((), []), ((mine, known, mine), ["trace:" + os.path.realpath(mine)])):
+            p, sweeps = self.make("ref:0", traces=traces)
             self.assertEqual(p.returncode, 0, p.stderr)
-            self.assertEqual(words[words.index("--preset") + 1], "traces")
-            self.assertEqual(words[-1], ",".join([parts, *("trace:" + os.path.realpath(t) for t in traces)]))
-            self.assertTrue(words[words.index("--out") + 1].endswith("/a-cpu-traces"))
+            self.assertEqual([w[w.index("--preset") + 1] for w in sweeps], ["full", "trained", "traces"])
+            self.assertEqual([os.path.basename(w[w.index("--out") + 1]) for w in sweeps], ["a-cpu", "a-cpu-trained", "a-cpu-traces"])
+            self.assertEqual(sweeps[-1][-1], "workload=" + ",".join(parts + more))
+        self.assertEqual(read(said).splitlines(), 2 * [f"{n} {n}" for n in ("a-cpu", "a-cpu-trained", "a-cpu-traces")])
+
+    def test_a_sweep_of_other_layers_is_not_resumed(self):
+        folder = os.path.join(self.dir, "of", "mine", "a-cpu-traces")
+        os.makedirs(folder)
+        write("{}\n", folder, "rows.jsonl")
+        write("#!/bin/sh\n", self.reports, "publish.py")
+        write("", self.reports, "tables.py")
+        write('{"options": {"command": ["harness", "workload=trace:other"]}}', folder, "run.json")
+        p, sweeps = self.make("ref:0")
+        self.assertEqual((p.returncode, len(sweeps)), (2, 2), p.stderr)
+        self.assertIn("is of another sweep", p.stderr)
+        write('"workload=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors"', folder, "run.json")
+        p, sweeps = self.make("ref:0")
+        self.assertEqual((p.returncode, sweeps[-1]), (0, ["--resume", os.path.realpath(folder)]), p.stderr)
 
     def test_a_failure_is_told(self):
         for status, said in ((1, "wrong rows"), (2, "did not sweep"), (130, "goes on"), (3, "status 3")):

@@ -127,8 +127,9 @@ float scr_window_trained(int h, int heads)
 
     while (u > part[i + 1])
         i++;
-    return (float)exponential(ln_tokens[i] + (u - part[i]) / (part[i + 1] - part[i]) *
-                                                 (ln_tokens[i + 1] - ln_tokens[i]));
+    /* The division stands between product and sum: a machine that fuses these must get the same. */
+    return (float)exponential(ln_tokens[i] + (u - part[i]) * (ln_tokens[i + 1] - ln_tokens[i]) /
+                                                 (part[i + 1] - part[i]));
 }
 
 /* Cosine and sine of 2 pi u, u in (0, 1), by their series within an eighth of a turn. */

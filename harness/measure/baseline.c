@@ -132,7 +132,15 @@ void scr_baselines_compare_unskipped(struct scr_baselines *b, const struct scr_r
         scr_row_status(row, "wrong", "differs from skip = none");
 }
 
-/* All that decides how long masked-dense takes. */
+static void name_params(const scr_config *config, char *out, size_t size)
+{
+    out[0] = '\0';
+    for (int i = 0; i < config->n_params; i++)
+        scr_append(out, size, "%s%s=%d", i > 0 ? " " : "", config->params[i].name,
+                   (int)config->params[i].value);
+}
+
+/* All that decides which masked-dense is the fastest. */
 static void name_shape(const struct scr_case *c, char *out, size_t size)
 {
     const scr_problem *p = &c->spec.problem;
@@ -146,6 +154,10 @@ static void name_shape(const struct scr_case *c, char *out, size_t size)
         scr_append(out, size, " ");
         scr_workload_name(&c->spec.workload, out + strlen(out), size - strlen(out));
     }
+    if (c->spec.one_head)
+        scr_append(out, size, " head %d", c->spec.trace_head);
+    scr_append(out, size, " %s ", c->masked.variant);
+    name_params(&c->masked, out + strlen(out), size - strlen(out));
 }
 
 struct tiles {
@@ -202,7 +214,10 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     return status == SCR_OK;
 }
 
-/* Runs every tile of masked-dense once, then races those that are not hopeless. */
+/*
+ * Runs every tile of masked-dense once, and what the tables have, whose other parameters are tuned,
+ * too; then races those that are not hopeless.
+ */
 static bool tune(struct scr_baselines *b, const struct scr_runner *r, const struct scr_case *c,
                  const struct scr_sampler *sampler, double limit_s, scr_config *best)
 {
@@ -210,6 +225,8 @@ static bool tune(struct scr_baselines *b, const struct scr_runner *r, const stru
     struct tiles all = {0}, final = {0};
     double fastest = INFINITY;
 
+    if (c->masked.kernel[0] != '\0')
+        add_tile(&all, &c->masked);
     scr_config_enumerate(c->device, &c->spec.problem, &partial, "TILE_Q,TILE_K", add_tile, &all);
     for (size_t i = 0; i < all.n; i++) {
         const struct scr_known *k;
@@ -406,14 +423,6 @@ static struct scr_ratio relate_one(struct scr_baselines *b, const struct scr_riv
     if (k->busy)
         scr_row_flag(row, "busy");
     return ratio_apart(rival, &own);
-}
-
-static void name_params(const scr_config *config, char *out, size_t size)
-{
-    out[0] = '\0';
-    for (int i = 0; i < config->n_params; i++)
-        scr_append(out, size, "%s%s=%d", i > 0 ? " " : "", config->params[i].name,
-                   (int)config->params[i].value);
 }
 
 void scr_rivals_relate(struct scr_baselines *b, const struct scr_case *c,

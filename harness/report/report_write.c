@@ -288,7 +288,7 @@ static void write_reproduce(struct report *r)
     scr_document_paragraph(&r->doc,
                            "rows.jsonl, beside this report, has every row with all its columns and "
                            "the command that repeats it; run.json has the machine and the options; "
-                           "harness --plot FOLDER draws the pictures again.");
+                           "--plot FOLDER draws the pictures again.");
 }
 
 static int write_report(struct report *r)

@@ -166,8 +166,8 @@ def whole_models(reports, commands):
                  and r.get("trace_head") is None and r.get("vs_softmax") and r.get("t_median_ns")]
         for workload in dict.fromkeys(r["workload"] for r in whole):
             row = min((r for r in whole if r["workload"] == workload), key=lambda r: r["t_median_ns"])
-            lines.append(f"{report.label()}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} heads, "
-                         f"dims {row['dk']}, {row['dv']}: {row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
+            lines.append(f"{report.label()}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} "
+                         f"heads, dims {row['dk']}, {row['dv']}: {row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
                          f"{commands.mark(row, beside=report.beside(row))}")
     return [(figure, "not comparable: the operator alone, all queries at once, against a model's token") for figure in lines]
 

@@ -38,7 +38,11 @@ python=$(absolute "${PYTHON:-python3}")
 work=$(realpath -ms "${WORK:-$root/build/reports}")
 traces=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors
 for file in "$@"; do
-    traces=$traces,trace:$(realpath "$file")
+    file=$(realpath "$file")
+    case ",$traces," in
+        *",trace:${file#"$root"/},"* | *",trace:$file,"*) ;; # it is there
+        *) traces=$traces,trace:$file ;;
+    esac
 done
 cd "$root"
 mkdir -p "$work"
@@ -85,6 +89,8 @@ sweep()
     local folder=$work/$1 status=0
     shift
     if [ -s "$folder/rows.jsonl" ]; then
+        grep -qF "${!#}" "$folder/run.json" ||
+            fail 2 "$folder is of another sweep, without ${!#}: remove it, or name another folder by WORK"
         "$harness" --resume "$folder" >"$folder.txt" || status=$?
     else
         "$harness" --sweep --device "$device" --out "$folder" ${limit[@]+"${limit[@]}"} \

@@ -2,18 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the commands that stand beside published figures, as printed, and holds what they give to what is published.
 
-Usage: rerun.py DEVICE [--page FILE] [--only N,...] [--within PERCENT] [--work DIR] [--reports DIR]
+Usage: rerun.py REPORT [--device ID] [--page FILE] [--only N,...] [--within PERCENT] [--timeout SECONDS] [--work DIR]
+                [--reports DIR]
 
-DEVICE    as in the commands: cuda:0; those of other devices are left out, and so are those whose recorded layer is not
-          there
+REPORT    a published one, of whose device the commands are, such as nvidia-h100-cuda; REPORT-trained and REPORT-traces
+          belong to it. Of another device than the report's that is said, and its times differ
+--device  what the device is called here, where that is not as in the commands: opencl:0.0
 --page    where the commands stand (README.md); claims.md beside this file is another
 --only    the commands with these numbers
 --within  how far a time or a ratio may be from the published one where their intervals do not meet (5 %): two runs of
           one program differ by more than the interval of either
+--timeout of a command (600 s)
 --work    the sweeps' own folders, DIR/N of command N (build/rerun); one that is there is replaced
 
-A row is held to that of the same data, kernel and type in the reports of a device of its name. Exit status: 0, all
-agree; 4, some differ; 1, a command failed, or gave no row that is published; 2, nothing to do.
+A row is held to that of the same data, kernel and type in the report: time and ratios as above; densities, memory and
+what was computed must be the same, where the parameters are. A command whose recorded layer is not there is left out.
+Exit status: 0, all agree; 4, some differ; 1, a command failed or did not give its row; 2, nothing was compared; 130,
+interrupted.
 """
 import argparse
 import json
@@ -21,27 +26,41 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
-from rows import load, number, time_of
+from rows import doubts, load, number, time_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RATIOS = (("speedup_vs_masked", "vs masked"), ("vs_no_skip", "vs no skip"), ("vs_softmax", "softmax over ours"),
           ("vs_framework", "PyTorch over ours"))
-SAME = ("device_name", "backend", "data_hash", "cache", "dtype", "peer", "kernel", "skip", "trace_head")
+DATA = ("pairs_live", "pairs_admissible")  # of the data alone
+COUNTS = ("tiles_live", "tiles_admissible", "qk_executed", "pv_executed", "workspace_bytes")  # of the parameters, too
+SAME = ("data_hash", "cache", "dtype", "peer", "kernel", "skip", "trace_head")
+RAN = (0, 1, 5)  # of the harness: rows were written, be it that some are wrong or failed
+
+
+class Failed(Exception):
+    """A command gave nothing that can be compared; the text says why."""
+
+
+def option(command, name):
+    words = shlex.split(command)
+    return words[words.index(name) + 1] if name in words else None
+
+
+def axis(command, name):
+    """The value of -a NAME=VALUE, or None."""
+    found = [w[len(name) + 1:] for w in shlex.split(command) if w.startswith(name + "=")]
+    return found[-1] if found else None
 
 
 def commands_of(text, device):
     """(number, command) of the lines [N] COMMAND that name the device."""
     found = re.findall(r"(?m)^    \[(\d+)\] (.+)$", text)
     return [(int(n), command) for n, command in found if option(command, "--device") == device]
-
-
-def option(command, name):
-    words = shlex.split(command)
-    return words[words.index(name) + 1] if name in words else None
 
 
 def missing_layer(command):
@@ -56,19 +75,34 @@ def key(row):
     return tuple("" if row.get(k) is None else row[k] for k in SAME) + (row.get("choice") == "given",)
 
 
-def published(reports):
-    return {key(row): row for report in load(reports) for row in report.rows if row["status"] == "ok"}
+def is_named(row, command):
+    """The row whose figure stands beside the command; the others are what it is held to."""
+    peer = option(command, "--peer-kernel")
+    if peer:
+        return bool(row.get("peer")) and row["kernel"] == peer
+    return row["kernel"] == axis(command, "kernel") and row["skip"] == (axis(command, "skip") or row["skip"])
 
 
-def run(command, folder):
-    """The rows of a command; raises ValueError with the last lines of what it said where there are none."""
-    shutil.rmtree(folder, ignore_errors=True)
-    p = subprocess.run(f"{command} --out {shlex.quote(folder)}", shell=True, cwd=ROOT, capture_output=True, text=True)
+def run(command, folder, timeout):
+    """The rows of a command, and the machine that it ran on."""
+    if os.path.exists(folder):
+        shutil.rmtree(folder)
+    p = subprocess.Popen(f"{command} --out {shlex.quote(folder)}", shell=True, cwd=ROOT, start_new_session=True, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        with open(os.path.join(folder, "rows.jsonl"), encoding="utf-8") as f:
-            return [json.loads(line) for line in f]
-    except OSError:
-        raise ValueError((p.stderr or p.stdout).strip()[-500:] or f"exit status {p.returncode}") from None
+        out, err = p.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"not done after {timeout:g} s") from None
+    finally:
+        if p.returncode is None:
+            os.killpg(p.pid, signal.SIGTERM)
+            p.communicate()
+    if p.returncode not in RAN:
+        raise Failed(f"exit status {p.returncode}: {(err or out).strip()[-500:]}")
+    with open(os.path.join(folder, "rows.jsonl"), encoding="utf-8") as f:
+        rows = [json.loads(line) for line in f]
+    with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
+        return rows, json.load(f)["machine"]
 
 
 def interval(row, column):
@@ -79,75 +113,141 @@ def interval(row, column):
 
 
 def held(old, new, column, within):
-    """How far the new figure is from the old, as a part of it, and whether they agree; None where one has none."""
+    """
+    How far the new figure is from the old, as a part of it, and whether they agree; None where the old row has none, and
+    (None, False) where the new one alone has none.
+    """
     a, b = interval(old, column), interval(new, column)
-    if not a or not b:
+    if not a:
         return None
+    if not b:
+        return None, False
     off = b[0] / a[0] - 1
     return off, (a[1] <= b[2] and b[1] <= a[2]) or abs(off) <= within
 
 
 def line_of(old, new, within):
     """What is said of a row, and whether it agrees."""
-    off, good = held(old, new, "t_median_ns", within)
-    said = [f"{time_of(old)} now {time_of(new)} ({100 * off:+.1f} %)"]
-    for column, name in RATIOS:
+    said, good = [], True
+    for column, name in (("t_median_ns", ""), *RATIOS):
         found = held(old, new, column, within)
         if found:
-            said.append(f"{name} {number(old[column])}x now {number(new[column])}x ({100 * found[0]:+.1f} %)")
+            was, now = ((time_of(r) if not name else f"{number(r[column])}x") if r.get(column) is not None else "nothing"
+                        for r in (old, new))
+            said.append(f"{name} {was} now {now}".lstrip() + (f" ({100 * found[0]:+.1f} %)" if found[0] is not None else ""))
             good &= found[1]
-    if not new.get("peer") and old.get("params") != new.get("params"):
+    same_params = old.get("params") == new.get("params")
+    for column in DATA + (COUNTS if same_params and not new.get("peer") else ()):
+        if old.get(column) is not None and old[column] != new.get(column):
+            said.append(f"{column} {old[column]:g} now {new.get(column) or 0:g}")
+            good = False
+    if not same_params and not new.get("peer"):
         said.append("with other parameters")
+    said += doubts(new)
     way = " ".join(filter(None, (new.get("peer"), new["kernel"], new["skip"] if new["kernel"] == "tile-skip" else "")))
     return f"{way}: {'; '.join(said)}: {'agrees' if good else 'DIFFERS'}", good
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        usage="rerun.py DEVICE [--page FILE] [--only N,...] [--within PERCENT] [--work DIR] [--reports DIR]")
-    parser.add_argument("device")
-    parser.add_argument("--page", default=os.path.join(ROOT, "README.md"))
-    parser.add_argument("--only", type=lambda s: {int(n) for n in s.split(",")})
-    parser.add_argument("--within", type=float, default=5)
-    parser.add_argument("--work", default=os.path.join(ROOT, "build", "rerun"))
-    parser.add_argument("--reports", default=HERE)
-    o = parser.parse_args()
-    with open(o.page, encoding="utf-8") as f:
-        commands = [c for c in commands_of(f.read(), o.device) if not o.only or c[0] in o.only]
-    known = published(o.reports)
-    agree = differ = failed = left = 0
-    for n, command in commands:
+def numbers(text):
+    try:
+        return {int(n) for n in text.split(",")}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not N,...") from None
+
+
+def page(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    except OSError as e:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {e.strerror}") from None
+
+
+class Rerun:
+    """Counts what came of the commands."""
+
+    def __init__(self, reports, within, timeout, work):
+        self.known = {key(row): row for report in reports for row in report.rows if row["status"] == "ok"}
+        self.name, self.on_cpu = reports[0].device_name, reports[0].on_cpu
+        self.cores = reports[0].run["machine"].get("cores")
+        self.within, self.timeout, self.work = within, timeout, work
+        self.agree = self.differ = self.failed = self.left = 0
+        self.warned = False
+
+    def warn_of_device(self, rows, machine):
+        """Another device has other times: said once, and the rest goes on."""
+        name = next((r["device_name"] for r in rows if not r.get("peer")), self.name)
+        cores = machine.get("cores") if self.on_cpu else self.cores
+        if not self.warned and (name, cores) != (self.name, self.cores):
+            print(f"This is {name}{f', {cores} cores' if self.on_cpu else ''}; the figures are of {self.name}"
+                  f"{f', {self.cores} cores' if self.on_cpu else ''}: times will differ.")
+            self.warned = True
+
+    def one(self, n, command):
         file = missing_layer(command)
         if file:
-            print(f"[{n}] left out: {file} is not there")
-            left += 1
-            continue
+            self.left += 1
+            print(f"[{n}] left out: {file} is not there", flush=True)
+            return
+        print(f"[{n}] {command}", flush=True)
         try:
-            rows = run(command, os.path.join(os.path.abspath(o.work), str(n)))
-        except ValueError as e:
-            print(f"[{n}] failed: {e}")
-            failed += 1
-            continue
-        bad = [r for r in rows if r["status"] != "ok"]
-        pairs = [(known[key(r)], r) for r in rows if r["status"] == "ok" and key(r) in known]
-        for r in bad:
-            print(f"[{n}] failed: {r['kernel']}: {r['status']}: {r['reason']}")
-        if not pairs and not bad:
-            print(f"[{n}] failed: none of its {len(rows)} rows is in the report of such a device")
-        failed += bool(bad) or not pairs
+            rows, machine = run(command, os.path.join(self.work, str(n)), self.timeout)
+            self.warn_of_device(rows, machine)
+            self.compare(n, command, rows)
+        except (Failed, OSError, ValueError) as e:
+            self.failed += 1
+            print(f"[{n}] failed: {e}", flush=True)
+
+    def compare(self, n, command, rows):
+        bad = next((r for r in rows if r["status"] != "ok"), None)
+        if bad:
+            raise Failed(f"{bad['kernel']}: {bad['status']}: {bad['reason']}")
+        pairs = [(self.known[key(r)], r) for r in rows if key(r) in self.known]
+        if not any(is_named(new, command) for _, new in pairs):
+            raise Failed(f"the row of the figure is not among its {len(rows)}, or has other data than that of the report")
         for old, new in pairs:
-            text, good = line_of(old, new, o.within / 100)
+            text, good = line_of(old, new, self.within)
+            self.agree += good
+            self.differ += not good
             print(f"[{n}] {text}", flush=True)
-            agree += good
-            differ += not good
-    if not commands:
-        print(f"rerun.py: {o.page} has no command for {o.device}"
-              + (f" with the number{'s' if len(o.only) > 1 else ''} {','.join(map(str, sorted(o.only)))}" if o.only else ""),
-              file=sys.stderr)
-        return 2
-    print(f"{len(commands) - left - failed} of {len(commands)} commands ran, {left} left out, {failed} failed; "
-          f"{agree} of {agree + differ} rows agree")
-    return 1 if failed else 4 if differ else 0
+
+    def status(self):
+        if self.failed:
+            return 1
+        return 4 if self.differ else 0 if self.agree else 2
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("Usage: ")[1].split("\n\n")[0])
+    parser.add_argument("report")
+    parser.add_argument("--device")
+    parser.add_argument("--page", type=page, default=os.path.join(ROOT, "README.md"))
+    parser.add_argument("--only", type=numbers)
+    parser.add_argument("--within", type=float, default=5)
+    parser.add_argument("--timeout", type=float, default=600)
+    parser.add_argument("--work", type=os.path.abspath, default=os.path.join(ROOT, "build", "rerun"))
+    parser.add_argument("--reports", default=HERE)
+    o = parser.parse_args()
+    every = load(o.reports)
+    reports = [r for r in every if r.name in (o.report, o.report + "-trained", o.report + "-traces")]
+    if not reports:
+        parser.error(f"there is no report {o.report}, but {', '.join(r.name for r in every) or 'none'}")
+    theirs = reports[0].rows[0]["device"]
+    commands = [c for c in commands_of(o.page, theirs) if not o.only or c[0] in o.only]
+    absent = (o.only or set()) - {n for n, _ in commands}
+    if absent or not commands:
+        parser.error(f"the page has no command {', '.join(map(str, sorted(absent)))} for {theirs}" if absent
+                     else f"the page has no command for {theirs}")
+    rerun = Rerun(reports, o.within / 100, o.timeout, o.work)
+    status = None
+    try:
+        for n, command in commands:
+            rerun.one(n, command.replace(f"--device {theirs} ", f"--device {o.device or theirs} "))
+    except KeyboardInterrupt:
+        status = 130
+    print(f"{len(commands)} commands: {rerun.left} left out, {rerun.failed} failed; "
+          f"{rerun.agree} of {rerun.agree + rerun.differ} rows agree" + (", interrupted" if status else ""))
+    return rerun.status() if status is None else status
 
 
 if __name__ == "__main__":

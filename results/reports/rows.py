@@ -10,7 +10,8 @@ SOFTMAX, SCREENING = "softmax", "screening"
 MADE_LAYER, PART_LAYER, WHOLE_LAYER = range(3)  # in the order of what it takes to run them
 
 # Flags that put a time in doubt, and what to say of them; wide-interval is told from the row, as the harness does.
-DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load", "not-cold": "with caches that could not be made cold",
+DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is under lasting load",
+          "not-cold": "with caches that could not be made cold",
           "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
           "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
           "apart": "not timed beside what it is compared with",
@@ -134,6 +135,10 @@ def is_layer(r):
     return is_trace(r) or r["window"] == "trained"
 
 
+def layer_key(r):
+    return r["workload"], is_trace(r) or r["window"]
+
+
 def layer_name(r):
     if not is_trace(r):
         return f"{r['workload']}, window {r['window']}"
@@ -154,6 +159,11 @@ def load(reports):
 def number(x):
     """Three figures, and no more of them than mean something."""
     return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
+
+
+def percent(x):
+    """A density in a sentence."""
+    return f"{100 * x:.2g} %" if x < 0.995 else "all"
 
 
 def share(x):

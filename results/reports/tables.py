@@ -14,8 +14,8 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (PART_LAYER, SCREENING, SOFTMAX, Commands, Doubts, is_layer, is_skip, is_trace, layer_kind, layer_name, load,
-                  number, ratio, share, skip_of, time_of)
+from rows import (MADE_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, is_layer, is_skip, is_trace, layer_key,
+                  layer_kind, layer_name, load, number, percent, ratio, share, skip_of, time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
@@ -131,20 +131,19 @@ def answer_lines(reports):
         if softmax:
             said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
                                         f"{plain(softmax['vs_softmax'])} as long as it.")
-    for device in said:
-        best = [layer["best"] for report in reports if report.short() == device for layer in layers_of(report)]
-        best = [r for r in best if r.get("vs_no_skip") and layer_kind(r) != PART_LAYER]
-        if best:
-            both = sorted(r["speedup_vs_masked"] for r in best)
-            alone = sorted(r["vs_no_skip"] for r in best)
-            said[device].append(f"Layers with the windows of trained models: {spread(both)} by window and threshold "
-                                f"together, {spread(alone)} by the threshold alone.")
+    for device, sentences in said.items():
+        layers = [layer["best"] for report in reports if report.short() == device for layer in layers_of(report)]
+        for kind, name in ((MADE_LAYER, "Layers made like those of trained models"), (WHOLE_LAYER, "Recorded layers")):
+            best = [r for r in layers if layer_kind(r) == kind and r.get("vs_no_skip")]
+            if best:
+                both, alone = (spread([r[c] for r in best]) for c in ("speedup_vs_masked", "vs_no_skip"))
+                sentences.append(f"{name}: {both} by window and threshold together, {alone} by the threshold alone.")
     lines = [f"- **{device}**: {' '.join(sentences)}" for device, sentences in said.items()]
     return lines + [""] if lines else []
 
 
 def spread(values):
-    return plain(values[0]) if len(values) == 1 else f"{plain(values[0])} to {plain(values[-1])}"
+    return plain(values[0]) if len(values) == 1 else f"{plain(min(values))} to {plain(max(values))}"
 
 
 def shape_text(s):
@@ -156,6 +155,9 @@ def losers(report, column="speedup_vs_masked"):
     rows = [r for r in report.rows if is_skip(r) and r["status"] == "ok" and r.get(column + "_hi") is not None
             and r.get("choice") != "given"]
     return rows, sorted((r for r in rows if r[column + "_hi"] < 1), key=lambda r: r[column])
+
+
+LAYERS = {"trained": ", made layers", "traces": ", recorded layers"}
 
 
 def where(r):
@@ -177,8 +179,7 @@ def caveat_lines(reports, commands):
         kept, worse = losers(report, "vs_no_skip")
         lost = [r for r in lost if report.shape["dtype"] in (None, r["dtype"])]
         worst = lost and f"{cell(lost[0], 'speedup_vs_masked', commands)}: {where(lost[0])}" or ""
-        what = {"trained": ", made layers", "traces": ", recorded layers"}.get(report.preset, "")
-        lines.append(f"| {report.short()}{what} | {len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | "
+        lines.append(f"| {report.short()}{LAYERS.get(report.preset, '')} | {len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | "
                      f"{worst} |")
     return lines
 
@@ -187,8 +188,8 @@ def layers_of(report):
     """Of each layer, all heads at once: the best row that skips, and the fastest softmax."""
     every = [r for r in report.rows if is_layer(r) and r["status"] == "ok" and r.get("trace_head") is None]
     layers = []
-    for name in dict.fromkeys(layer_name(r) for r in every):
-        of_layer = [r for r in every if layer_name(r) == name and r.get("choice") != "given"]
+    for layer in dict.fromkeys(layer_key(r) for r in every):
+        of_layer = [r for r in every if layer_key(r) == layer and r.get("choice") != "given"]
         own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
         softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
         if own:
@@ -200,35 +201,36 @@ def layers_of(report):
 
 def layer_lines(reports, commands):
     """A column a device, a few lines a layer; those come first whose commands need nothing else."""
-    columns, heads = {}, {}
+    columns = {}
     for report in reports:
         for layer in layers_of(report):
-            columns.setdefault(report.short(), {})[layer_name(layer["best"])] = layer
-            heads[report.short()] = f"[{report.short()}](results/reports/{report.name}/report.md)"
+            columns.setdefault(report.short(), {})[layer_key(layer["best"])] = layer
     if not columns:
         return []
-    lines = ["Layers with windows as two small models have them that were trained on source text (half are below 12 tokens, a "
-             "ninth above 130): first two that are made, of random data with as many live pairs; then parts of recorded "
-             "layers, in this repository; then the whole layers, whose files "
-             "[are not](results/reports/README.md#recorded-layers). *The threshold alone* is against the same kernel with "
-             "the same parameters and nothing skipped, windows and all; softmax attention, which knows no window, is held to "
-             "the fastest of ours, that without skipping too. `sdpa-math` is PyTorch's plain fallback: on a processor it has "
-             "no fused kernel for a dk that is not dv.", "",
-             "| | " + " | ".join(heads[c] for c in columns) + " |",
+    lines = ["Layers as two small trained models have them, most windows short and a few long: first two of random data, made "
+             "like theirs (half of the windows below 12 tokens, a ninth above 130); then parts of recorded layers, in this "
+             "repository; then whole ones, whose files [are not](results/reports/README.md#recorded-layers). *Alive* are so "
+             "many of the pairs inside the windows. *The threshold alone* is against the same kernel with the same parameters "
+             "and nothing skipped, windows and all; softmax attention, which knows no window, is held to the fastest of ours, "
+             "which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a processor it has no fused "
+             "kernel for a dk that is not dv.", "",
+             "| | " + " | ".join(columns) + " |",
              "|---|" + "---|" * len(columns)]
-    layers = {name: layer["best"] for of_column in columns.values() for name, layer in of_column.items()}
-    for name, row in sorted(layers.items(), key=lambda item: layer_kind(item[1])):
-        each = [of_column.get(name) for of_column in columns.values()]
-        lines.append(f"| **{name}**, dims {row['dk']}, {row['dv']} | " +
-                     " | ".join(layer_shape(layer["best"]) if layer else "" for layer in each) + " |")
+    layers = {k: layer["best"] for of_column in columns.values() for k, layer in of_column.items()}
+    for k, row in sorted(layers.items(), key=lambda item: layer_kind(item[1])):
+        each = [of_column.get(k) for of_column in columns.values()]
+        lines.append(f"| **{layer_name(row)}**, dims {row['dk']}, {row['dv']} | " +
+                     " | ".join(layer_shape(layer) if layer else "" for layer in each) + " |")
         for text, figure in LAYER_FIGURES:
             cells = [figure(layer, commands) if layer else "" for layer in each]
             lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
     return lines + [""]
 
 
-def layer_shape(r):
-    return f"{r['dtype']}, {r['heads']} heads, {r['seq_q']} tokens"
+def layer_shape(layer):
+    r = layer["best"]
+    return (f"[{r['dtype']}, {r['heads']} heads, {r['seq_q']} tokens](results/reports/{layer['report'].name}/report.md), "
+            f"{percent(r['pair_density'])} alive")
 
 
 def threshold_alone(layer, commands):
@@ -260,13 +262,13 @@ def picture_lines(reports, to_reports):
 
 def figures_block(reports):
     """The block of README.md."""
-    every, layers = reports, [r for r in reports if r.preset in ("trained", "traces")]
+    every, layers = reports, [r for r in reports if r.preset in LAYERS]
     reports = [r for r in reports if r.preset == "full"]
     if not reports:
         return [NONE_YET]
     commands = Commands()
     lines = picture_lines(reports, "results/reports") + answer_lines(every)
-    lines += ["How many times faster than `masked-dense` with the best of its tiles, which computes every tile, those "
+    lines += ["How many times faster than `masked-dense`, tuned on its own, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
               "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
               "\"init\" windows are those that a model starts with, of 2 to 256 tokens by head."
