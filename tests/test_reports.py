@@ -62,14 +62,18 @@ class Tree(unittest.TestCase):
                 self.assertNotRegex(line, r"trace:(?!tests/|FILE)", name)
 
     def test_clocks_agree(self):
-        """On GPUs device and host agree within 5 % on the same runs above 50 us."""
+        """
+        On GPUs device and host agree within 5 % on the same runs above 50 us. A row below, whose runs back to back are
+        held up by the host, may be flagged: single runs are too far below them then.
+        """
         checked = 0
         for name in sorted(n for n in os.listdir(REPORTS) if os.path.isfile(os.path.join(REPORTS, n, "rows.jsonl"))):
             for r in map(json.loads, read(REPORTS, name, "rows.jsonl").splitlines()):
                 if not r["on_cpu"] and (r.get("t_event_ns") or 0) > 50e3:
                     self.assertLess(abs(r["t_wall_ns"] / r["t_event_ns"] - 1), 0.05, f"{name}: {r['repro']}")
-                    self.assertNotIn("events-", r.get("flags") or "")
                     checked += 1
+                if not r["on_cpu"] and (r.get("t_median_ns") or 0) > 50e3:
+                    self.assertNotIn("events-", r.get("flags") or "", f"{name}: {r['repro']}")
         self.assertGreater(checked, 100)
 
     def test_nothing_is_tuned_to_recorded_layers(self):
@@ -201,6 +205,7 @@ class Publish(unittest.TestCase):
             write(read(ROOT, name), self.dir, name)
         self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
         self.assertIn("\n- a-cpu-ref: Half of it is missing", read(self.dir, "results", "reports", "README.md"))
+        self.assertIn("\n- Of [a-cpu-ref](results/reports/a-cpu-ref/report.md): Half of it is missing", read(self.dir, "README.md"))
 
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""

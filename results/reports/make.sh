@@ -89,7 +89,7 @@ sweep()
     local folder=$work/$1 status=0
     shift
     if [ -s "$folder/rows.jsonl" ]; then
-        grep -qF "${!#}" "$folder/run.json" ||
+        grep -qF "\"${!#}\"" "$folder/run.json" ||
             fail 2 "$folder is of another sweep, without ${!#}: remove it, or name another folder by WORK"
         "$harness" --resume "$folder" >"$folder.txt" || status=$?
     else

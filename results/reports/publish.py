@@ -8,7 +8,8 @@ FOLDER    what a sweep has written, see results/README.md
 NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces behind it for these presets
 --commit  of a build that did not know its own: the sources that it was built from
 --partial take a sweep that did not come to its end, too
---note    what a reader must know of this report, a sentence; it stands first in report.md and in the list of reports
+--note    what a reader must know of this report, a sentence; it stands first in report.md, in the list of reports and below
+          the figures of README.md
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have

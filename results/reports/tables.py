@@ -14,8 +14,8 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (MADE_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, is_layer, is_skip, is_trace, layer_key,
-                  layer_kind, layer_name, load, number, percent, ratio, share, skip_of, time_of)
+from rows import (MADE_LAYER, PART_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, is_layer, is_skip, is_trace,
+                  layer_key, layer_kind, layer_name, load, number, percent, ratio, share, skip_of, time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
@@ -116,6 +116,10 @@ def plain(x):
     return f"{number(x)}×"
 
 
+LAYER_KINDS = [(MADE_LAYER, "Layers made like those of trained models"), (WHOLE_LAYER, "Whole recorded layers"),
+               (PART_LAYER, "Their first 1000 tokens, some heads")]
+
+
 def answer_lines(reports):
     """Does it pay? A line a device, of figures that the tables below have with their intervals."""
     said = {}
@@ -133,7 +137,7 @@ def answer_lines(reports):
                                         f"{plain(softmax['vs_softmax'])} as long as it.")
     for device, sentences in said.items():
         layers = [layer["best"] for report in reports if report.short() == device for layer in layers_of(report)]
-        for kind, name in ((MADE_LAYER, "Layers made like those of trained models"), (WHOLE_LAYER, "Recorded layers")):
+        for kind, name in LAYER_KINDS:
             best = [r for r in layers if layer_kind(r) == kind and r.get("vs_no_skip")]
             if best:
                 both, alone = (spread([r[c] for r in best]) for c in ("speedup_vs_masked", "vs_no_skip"))
@@ -143,7 +147,8 @@ def answer_lines(reports):
 
 
 def spread(values):
-    return plain(values[0]) if len(values) == 1 else f"{plain(min(values))} to {plain(max(values))}"
+    ends = dict.fromkeys(plain(x) for x in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def shape_text(s):
@@ -179,8 +184,8 @@ def caveat_lines(reports, commands):
         kept, worse = losers(report, "vs_no_skip")
         lost = [r for r in lost if report.shape["dtype"] in (None, r["dtype"])]
         worst = lost and f"{cell(lost[0], 'speedup_vs_masked', commands)}: {where(lost[0])}" or ""
-        lines.append(f"| {report.short()}{LAYERS.get(report.preset, '')} | {len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | "
-                     f"{worst} |")
+        lines.append(f"| {report.short()}{LAYERS.get(report.preset, '')}{dagger(report)} | "
+                     f"{len(losers(report)[1])} of {len(rows)} | {len(worse)} of {len(kept)} | {worst} |")
     return lines
 
 
@@ -207,13 +212,14 @@ def layer_lines(reports, commands):
             columns.setdefault(report.short(), {})[layer_key(layer["best"])] = layer
     if not columns:
         return []
-    lines = ["Layers as two small trained models have them, most windows short and a few long: first two of random data, made "
-             "like theirs (half of the windows below 12 tokens, a ninth above 130); then parts of recorded layers, in this "
-             "repository; then whole ones, whose files [are not](results/reports/README.md#recorded-layers). *Alive* are so "
-             "many of the pairs inside the windows. *The threshold alone* is against the same kernel with the same parameters "
-             "and nothing skipped, windows and all; softmax attention, which knows no window, is held to the fastest of ours, "
-             "which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a processor it has no fused "
-             "kernel for a dk that is not dv.", "",
+    lines = ["Layers with windows and densities like those of two small trained models, most windows short and a few long: "
+             "first two of random data (half of the windows below 12 tokens, a ninth above 130); then parts of layers that "
+             "were recorded, in this repository; then whole ones, whose files "
+             "[are not](results/reports/README.md#recorded-layers). *% alive*: of the pairs inside mask and window. *The "
+             "threshold alone* is against the same kernel with the same parameters and nothing skipped, windows and all; "
+             "below 1× the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
+             "fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
+             "processor it has no fused kernel for a dk that is not dv.", "",
              "| | " + " | ".join(columns) + " |",
              "|---|" + "---|" * len(columns)]
     layers = {k: layer["best"] for of_column in columns.values() for k, layer in of_column.items()}
@@ -229,8 +235,8 @@ def layer_lines(reports, commands):
 
 def layer_shape(layer):
     r = layer["best"]
-    return (f"[{r['dtype']}, {r['heads']} heads, {r['seq_q']} tokens](results/reports/{layer['report'].name}/report.md), "
-            f"{percent(r['pair_density'])} alive")
+    return (f"[{r['dtype']}, {r['heads']} heads, {r['seq_q']} tokens](results/reports/{layer['report'].name}/report.md)"
+            f"{dagger(layer['report'])}, {percent(r['pair_density'])} alive")
 
 
 def threshold_alone(layer, commands):
@@ -268,13 +274,13 @@ def figures_block(reports):
         return [NONE_YET]
     commands = Commands()
     lines = picture_lines(reports, "results/reports") + answer_lines(every)
-    lines += ["How many times faster than `masked-dense`, tuned on its own, which computes every tile, those "
+    lines += ["How many times faster than `masked-dense` with its own fastest parameters, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
               "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
               "\"init\" windows are those that a model starts with, of 2 to 256 tokens by head."
               + (" PyTorch does not run by OpenCL on a GPU." if any(r.backend == "OpenCL" and not r.on_cpu for r in reports)
                  else ""), ""]
-    lines.append("| | " + " | ".join(f"[{r.short()}](results/reports/{r.name}/report.md)" for r in reports) + " |")
+    lines.append("| | " + " | ".join(f"[{r.short()}](results/reports/{r.name}/report.md){dagger(r)}" for r in reports) + " |")
     lines.append("|---|" + "---|" * len(reports))
     lines.append("| where no other is said | " + " | ".join(shape_text(r.shape) for r in reports) + " |")
     for text, figure in FIGURES:
@@ -283,7 +289,21 @@ def figures_block(reports):
             lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
     lines.append("")
     lines += layer_lines(every, commands)
-    return lines + caveat_lines(reports + layers, commands) + [""] + commands.lines()
+    return lines + caveat_lines(reports + layers, commands) + [""] + note_lines(reports + layers) + commands.lines()
+
+
+def dagger(report):
+    """Where a note on the report is to be read, see note_lines."""
+    return " †" if report.run.get("published_note") else ""
+
+
+def note_lines(reports, to_reports="results/reports/", sign="† "):
+    """What a reader must know of some of the reports, each note once."""
+    notes = {}
+    for report in reports:
+        if report.run.get("published_note"):
+            notes.setdefault(report.run["published_note"], []).append(f"[{report.name}]({to_reports}{report.name}/report.md)")
+    return [f"{sign}{', '.join(names)}: {note}" for note, names in notes.items()] + [""] if notes else []
 
 
 def list_block(reports):
@@ -294,7 +314,7 @@ def list_block(reports):
     for r in reports:
         lines.append(f"| [{r.name}]({r.name}/report.md) | {r.label()} | {len(r.rows)} | {r.run['start'][:10]} | "
                      f"{r.run['commit']} | `{r.command()}` |")
-    lines += [""] + [f"- {r.name}: {r.run['published_note']}" for r in reports if r.run.get("published_note")]
+    lines += [""] + note_lines(reports, "", "- ")
     lost = [(r, row) for r in reports for row in losers(r)[1]]
     if lost:
         lines += ["", "<details><summary>Every row that skips and is slower than masked-dense, by its interval</summary>",
