@@ -339,13 +339,15 @@ static int complete(const struct adder *a, const struct scr_point *p, struct scr
     return status;
 }
 
+/* Whichever pairs are alive masked-dense computes all: data of one shape have one baseline. */
 static void look_up_masked(const struct adder *a, struct scr_case *c)
 {
     scr_config config = {.kernel = "masked-dense"};
+    scr_hint hint = {.window = a->hint.window};
     char from[SCR_CHOICE_TEXT];
 
-    if (scr_choice_complete(a->list->tables, c->device, &c->spec.problem, &a->hint, &config, NULL,
-                            0, from) == SCR_OK &&
+    if (scr_choice_complete(a->list->tables, c->device, &c->spec.problem, &hint, &config, NULL, 0,
+                            from) == SCR_OK &&
         strcmp(from, "default") != 0)
         c->masked = config;
 }

@@ -155,6 +155,7 @@ static void test_cases(void **state)
                              SCR_OK);
             scr_config_set(&e.config, "TILE_Q", 16);
             scr_config_set(&e.config, "TILE_K", 128);
+            e.density = 0; /* any: it does not matter to masked-dense */
         }
         e.source = scr_source_hash("ref", e.config.kernel, e.config.variant);
         e.space = scr_space_hash("ref", e.config.kernel, e.config.variant);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a row is made of: counts, ceilings, copies of the data, clocks, baselines. On ref:0. */
+#include "config.h"
 #include "engine_state.h"
 #include "roofline.h"
 
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -422,6 +424,71 @@ static void rows_have_their_baselines(void **state)
     close_lab(&lab);
 }
 
+static bool has_config(const scr_config *configs, size_t n, const scr_config *config)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        found += scr_config_same(&configs[i], config);
+    assert_true(found < 2);
+    return found == 1;
+}
+
+/* All tiles race to be the baseline, and what the tables have, once. */
+static void masked_dense_is_tuned(void **state)
+{
+    scr_config tiles[SCR_MAX_CONTESTANTS], out[SCR_MAX_CONTESTANTS];
+    struct scr_case c;
+    struct lab lab;
+    size_t n;
+
+    (void)state;
+    open_lab(&lab, "seq=64 head_dim=16 heads=1 workload=iid kernel=tile-skip skip=tile");
+    c = lab.list.cases[0];
+    c.masked = (scr_config){0};
+    n = scr_masked_candidates(&c, tiles);
+    assert_in_range(n, 2, SCR_MAX_CONTESTANTS - 1);
+    for (size_t i = 0; i < n; i++) {
+        c.masked = tiles[i]; /* the tables have one of the tiles */
+        assert_int_equal(scr_masked_candidates(&c, out), n);
+        for (size_t j = 0; j < n; j++)
+            assert_true(has_config(out, n, &tiles[j]));
+    }
+    c.masked = tiles[0];
+    c.masked.params[0].value = 7; /* no tile */
+    assert_int_equal(scr_masked_candidates(&c, out), n + 1);
+    assert_true(has_config(out, n + 1, &c.masked));
+    close_lab(&lab);
+}
+
+/* Each head of a trace, and each configuration of the tables, has a race of its own. */
+static void every_shape_has_its_race(void **state)
+{
+    struct scr_engine_options options = {.timed = true, .warm = true, .faults = {.at = -1}};
+    struct scr_engine *e;
+    struct scr_row row;
+    struct lab lab;
+    char line[400];
+    bool little;
+
+    (void)state;
+    snprintf(line, sizeof line,
+             "workload=trace:%s/psi16_k16v64.safetensors trace_head=each seq=64 kernel=tile-skip "
+             "skip=none,tile",
+             getenv("SCR_TEST_DATA"));
+    open_lab(&lab, line);
+    assert_int_equal(lab.list.n, 8);
+    assert_int_equal(scr_engine_create(&lab.list, &lab.devices, &lab.machine, &options, &e),
+                     SCR_OK);
+    for (size_t i = 0; i < lab.list.n; i++) {
+        scr_engine_run(e, i, 0.02, &row, &little);
+        assert_string_equal(row.status, "ok");
+        assert_int_equal(e->baselines.n_tuned, i / 2 + 1);
+    }
+    scr_engine_destroy(&e);
+    close_lab(&lab);
+}
+
 /* Looks at the processors that a test makes up: 'c' is calm, the last letter holds for good. */
 static struct {
     const char *calm;
@@ -559,6 +626,8 @@ int main(void)
         cmocka_unit_test(clocks_agree),
         cmocka_unit_test(clocks_are_chosen),
         cmocka_unit_test(rows_have_their_baselines),
+        cmocka_unit_test(masked_dense_is_tuned),
+        cmocka_unit_test(every_shape_has_its_race),
         cmocka_unit_test(a_slow_visit_is_flagged),
         cmocka_unit_test(disturbed_visits_are_flagged),
         cmocka_unit_test(most_samples_must_be_calm),

@@ -359,7 +359,7 @@ static void test_masked_dense_with_its_best_tile(void **state)
     write_rows(t, rows);
     plot_all(t);
     assert_plot_has(t, "seq_latency-cuda_0.dat",
-                    "# masked-dense, best tile\n# seq_k\tt_median_us\tlo\thi\ttile\tdoubts\t"
+                    "# masked-dense, tuned\n# seq_k\tt_median_us\tlo\thi\ttile\tdoubts\t"
                     "workload\n1024\t5.5\t5.5\t5.5\tbest\t-\tplanted:0.1x64\n2048\t20\t");
     assert_plot_has(t, "seq_latency-cuda_0.dat", "\n4096\t90\t");
     assert_plot_lacks(t, "seq_latency-cuda_0.dat", "\n1024\t9\t");

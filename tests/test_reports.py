@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import types
 import unittest
 import unittest.mock
@@ -204,8 +205,11 @@ class Publish(unittest.TestCase):
         for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
             write(read(ROOT, name), self.dir, name)
         self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
-        self.assertIn("\n- a-cpu-ref: Half of it is missing", read(self.dir, "results", "reports", "README.md"))
-        self.assertIn("\n- Of [a-cpu-ref](results/reports/a-cpu-ref/report.md): Half of it is missing", read(self.dir, "README.md"))
+        self.assertIn("\n- [a-cpu-ref](a-cpu-ref/report.md): Half of it is missing",
+                      read(self.dir, "results", "reports", "README.md"))
+        text = read(self.dir, "README.md")
+        self.assertIn("\n† [a-cpu-ref](results/reports/a-cpu-ref/report.md): Half of it is missing", text)
+        self.assertIn("a-cpu-ref/report.md) † |", text)
 
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""
@@ -214,7 +218,8 @@ class Publish(unittest.TestCase):
         self.addCleanup(write, report, self.sweep, "report.md")
         for host in ("gpu", "ab", "c", "bob-pc.lab.example", "a-cpu"):
             words = ["-I/home/bob/include", "file:///home/bob/f.safetensors", "../bob/g", "/home/bob",
-                     "PATH=a:/home/bob/b", "~bob/h", "~/i", "/home/alice", "/data/bob/j", "bob/k", f"results/20260101T000000Z-{host}"]
+                     "PATH=a:/home/bob/b", "~bob/h", "~/i", "/home/alice", "/data/bob/j", "bob/k",
+                     f"results/20260101T000000Z-{host}"]
             names = {**self.run_json["options"], "cwd": "/home/bob/src",
                      "command": [*self.run_json["options"]["command"], *words]}
             self.put(machine={**self.run_json["machine"], "host": host}, options=names)
@@ -279,7 +284,8 @@ class Publish(unittest.TestCase):
         cell = r"[\d.]+ [nµm]s, 2\.05× \(1\.90–2\.10\), slice"
         self.assertRegex(text, rf"\| 5 %, in runs of 64 \| {cell} \[1\]<sup>T,F,I</sup> \|")
         self.assertRegex(text, rf"\| everything alive \| {cell} \[2\]<sup>W</sup> \|")
-        self.assertRegex(text, "T throttled: with the clock held down.*; F near-floor: shorter than three empty kernels; I over-ideal.*; W wide")
+        self.assertRegex(text, "T throttled: with the clock held down.*; F near-floor: shorter than three empty kernels; "
+                               "I over-ideal.*; W wide")
         self.assertNotIn("U unsteady", text)
 
     def test_tables(self):
@@ -339,36 +345,57 @@ class Publish(unittest.TestCase):
         self.assertIn("2 commands: 0 left out, 0 failed; 2 of 2 rows agree", p.stdout)
         self.assertNotIn("times will differ", p.stdout)
 
-        self.put_published(lambda r: r.update({k: 1000 * r[k] for k in ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns") if r.get(k)}))
+        times = ("t_median_ns", "t_ci_lo_ns", "t_ci_hi_ns")
+        self.put_published(lambda r: r.update({k: 1000 * r[k] for k in times if r.get(k)}))
         p = self.rerun(text, "--only", "1", "--within", "90")
         self.assertEqual(p.returncode, 4, p.stdout)
         self.assertRegex(p.stdout, r"(?m)^\[1\] .*: DIFFERS$")
 
         # A page may be run on another device than the report's.
         self.put_published(lambda r: r.update(device="cuda:0", device_name="Another"))
-        p = self.rerun(text.replace("--device ref:0", "--device cuda:0"), "--device", "ref:0", "--only", "1", "--within", "100000")
+        p = self.rerun(text.replace("--device ref:0", "--device cuda:0"), "--device", "ref:0", "--only", "1",
+                       "--within", "100000")
         self.assertEqual(p.returncode, 0, p.stdout)
         self.assertRegex(p.stdout, "This is .*; the figures are of Another, .* cores: times will differ")
 
     def test_rerun_that_fails(self):
+        """A program that does not give the row of the figure, in every way."""
         self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
-        sweep = f"{shlex.quote(HARNESS)} --sweep --device ref:0 -a kernel=tile-skip -a skip=tile --time-limit 0.02s"
-        for command, status, said in (
-                (f"{sweep} -a workload=trace:no/such.safetensors", 2, r"\[7\] left out: no/such.safetensors is not there"),
-                (f"{sweep} -a no-such-axis=1", 1, r"\[7\] failed: exit status 2: .*no-such-axis"),
-                (f"{sweep} -a seq=32 -a heads=1 -a dk=16 -a dv=16 -a workload=iid", 1, r"\[7\] failed: the row of the figure is not"),
-                ("sleep 60; : --device ref:0", 1, r"\[7\] failed: not done after 1 s"),
-                ("true --device ref:0", 1, r"\[7\] failed: .*rows.jsonl"),
-                (sweep.replace("ref:0", "ref:1"), 2, "the page has no command for ref:0")):
-            p = self.rerun(f"    [7] {command}\n", *(("--timeout", "1") if "sleep" in command else ()))
-            self.assertEqual(p.returncode, status, p.stdout + p.stderr)
-            self.assertRegex(p.stdout + p.stderr, said)
+        for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
+            write(read(ROOT, name), self.dir, name)
+        self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
+        command = re.search(r"(?m)^    \[1\] build/harness/harness (.*)$", read(self.dir, "README.md")).group(1)
+        fake, run = os.path.join(self.dir, "fake"), f'{shlex.quote(HARNESS)} "$@"; for out; do :; done;'
+        for program, said in (
+                ("echo no such thing >&2; exit 3", "failed: exit status 3: no such thing"), ("exit 0", "failed: .*rows.jsonl"),
+                ("sleep 100", "failed: not done after 1 s"),
+                (f"{run} exit 130", "failed: exit status 130"),
+                (f"{shlex.quote(HARNESS)} \"$@\" --seed 2", "failed: the row of the figure is not among its"),
+                (f"{run} sed -i 's/:\"ok\"/:\"wrong\"/' $out/rows.jsonl; exit 1", "failed: tile-skip: wrong"),
+                (f"{run} echo >$out/rows.jsonl", "failed: ")):
+            write(f"#!/bin/sh\n{program}\n", fake)
+            os.chmod(fake, 0o755)
+            begin = time.monotonic()
+            p = self.rerun(f"    [1] {fake} {command}\n", *(("--timeout", "1") if "sleep" in program else ()))
+            self.assertLess(time.monotonic() - begin, 60)
+            self.assertEqual(p.returncode, 1, p.stdout + p.stderr)
+            self.assertRegex(p.stdout, r"(?m)^\[1\] " + said)
+            self.assertIn("1 commands: 0 left out, 1 failed", p.stdout)
+            self.assertEqual(p.stderr, "")
+
+    def test_rerun_of_nothing(self):
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        sweep = f"{shlex.quote(HARNESS)} --sweep --device ref:0 -a kernel=tile-skip -a skip=tile"
+        for command, args, said in (
+                (f"{sweep} -a workload=trace:no/such.safetensors", (), "[7] left out: no/such.safetensors is not there"),
+                (f"{sweep} -a seq=32", (), "[7] left out: of another device"),
+                (sweep.replace("ref:0", "ref:1"), (), "the page has no command for ref:0"),
+                (sweep, ("--only", "8"), "no command 8 for ref:0"), (sweep, ("--only", "x"), "'x' is not N,..."),
+                (sweep, ("--page", "no-page"), "cannot read no-page")):
+            p = self.rerun(f"    [7] {command}\n", *args)
+            self.assertEqual(p.returncode, 2, p.stdout + p.stderr)
+            self.assertIn(said, p.stdout + p.stderr)
             self.assertNotIn("Traceback", p.stderr)
-        for args, said in ((("--only", "8"), "no command 8 for ref:0"), (("--only", "x"), "'x' is not N,..."),
-                           (("--page", "no-page"), "cannot read no-page")):
-            p = self.rerun(f"    [7] {sweep}\n", *args)
-            self.assertEqual(p.returncode, 2)
-            self.assertIn(said, p.stderr)
         p = script("rerun.py", "no-report", "--reports", self.reports)
         self.assertEqual(p.returncode, 2)
         self.assertIn("there is no report no-report, but a-cpu-ref", p.stderr)
@@ -409,7 +436,8 @@ class Figures(unittest.TestCase):
         for order in ((1.5, 0.9), (0.9, 1.5)):
             rows = [{"kernel": "tile-skip", "skip": "tile", "window": "inf", "workload": str(x), "tile_density": 1.0,
                      "speedup_vs_masked": x, "speedup_vs_masked_lo": x - 0.01} for x in order]
-            self.assertEqual(self.tables.break_even(types.SimpleNamespace(find=lambda rows=rows: rows)), (None, rows[order.index(0.9)]))
+            report = types.SimpleNamespace(find=lambda rows=rows: rows)
+            self.assertEqual(self.tables.break_even(report), (None, rows[order.index(0.9)]))
 
     def test_fastest_peer(self):
         """At the greatest length that has one, whatever the others lack."""
@@ -438,20 +466,22 @@ class Figures(unittest.TestCase):
     def test_table_of_layers(self):
         """A column a device, whatever report has the row; what a command needs orders the layers."""
         def row(layer, window="own", **more):
-            return {"workload": layer, "window": window, "status": "ok", "trace_head": None, "kernel": "tile-skip", "skip": "tile",
-                    "peer": "", "choice": "device built-in", "t_median_ns": 1e3, "t_ci_lo_ns": 1e3, "t_ci_hi_ns": 1e3,
+            return {"workload": layer, "window": window, "status": "ok", "trace_head": None, "kernel": "tile-skip",
+                    "skip": "tile", "peer": "", "choice": "device built-in", "t_median_ns": 1e3, "t_ci_lo_ns": 1e3,
+                    "t_ci_hi_ns": 1e3,
                     "speedup_vs_masked": 4.0, "speedup_vs_masked_lo": 3.9, "speedup_vs_masked_hi": 4.1, "vs_no_skip": 2.0,
                     "vs_no_skip_lo": 1.9, "vs_no_skip_hi": 2.1, "pair_density": 0.25, "dtype": "f16", "heads": 8, "seq_q": 64,
                     "dk": 16, "dv": 64, "n_samples": 9, "device": "d", "r": 16, **more}
 
         def report(device, name, *rows):
-            return types.SimpleNamespace(name=name, rows=rows, short=lambda: device, preset="traces")
+            return types.SimpleNamespace(name=name, rows=rows, short=lambda: device, preset="traces", run={})
         whole, part, made = row("trace:w.safetensors"), row("trace:tests/data/p.safetensors"), row("planted:0.1x4", "trained")
         reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made), report("B", "b-trained", made)]
         lines = self.tables.layer_lines(reports, self.rows.Commands())
         self.assertEqual(lines[2], "| | A | B |")
         heads = [line for line in lines if line.startswith("| **")]
-        self.assertEqual([re.search(r"\*\*(.*)\*\*", line).group(1) for line in heads], ["planted:0.1x4, window trained", "p", "w"])
+        names = [re.search(r"\*\*(.*)\*\*", line).group(1) for line in heads]
+        self.assertEqual(names, ["planted:0.1x4, window trained", "p", "w"])
         self.assertIn("| [f16, 8 heads, 64 tokens](results/reports/a-trained/report.md), 25 % alive | [f16", heads[0])
         self.assertRegex(heads[2], r"a-traces/report.md\), 25 % alive \|  \|$")
         self.assertRegex(lines[lines.index(heads[0]) + 1], r"^\| over .*\| 1.00 µs, 4.00× .* \[1\] \| 1.00 µs, .* \[1\] \|$")
@@ -484,14 +514,15 @@ class Rerun(unittest.TestCase):
         def row(x, lo, hi):
             return {"vs_no_skip": x, "vs_no_skip_lo": lo, "vs_no_skip_hi": hi}
         old = row(1.0, 0.98, 1.02)
-        for new, agrees in ((row(1.1, 1.01, 1.2), True), (row(1.04, 1.035, 1.045), True), (row(1.06, 1.05, 1.07), False),
+        for new, agrees in ((row(1.1, 1.01, 1.2), True), (row(1.16, 1.01, 1.3), False),
+                            (row(1.04, 1.035, 1.045), True), (row(1.06, 1.05, 1.07), False),
                             (row(0.94, 0.93, 0.95), False), (row(1.04, None, None), True), (row(1.2, None, None), False)):
             off, found = self.rerun.held(old, new, "vs_no_skip", 0.05)
             self.assertEqual((found, round(off, 6)), (agrees, round(new["vs_no_skip"] - 1, 6)), new)
         self.assertIsNone(self.rerun.held({}, old, "vs_no_skip", 0.05))
         self.assertEqual(self.rerun.held(old, {}, "vs_no_skip", 0.05), (None, False))
-        time = {"t_median_ns": 100.0, "t_ci_lo_ns": 99.0, "t_ci_hi_ns": 101.0}
-        self.assertFalse(self.rerun.held(time, {**time, "t_median_ns": 110.0, "t_ci_lo_ns": 102.0}, "t_median_ns", 0.05)[1])
+        old = {"t_median_ns": 100.0, "t_ci_lo_ns": 99.0, "t_ci_hi_ns": 101.0}
+        self.assertFalse(self.rerun.held(old, {**old, "t_median_ns": 110.0, "t_ci_lo_ns": 102.0}, "t_median_ns", 0.05)[1])
 
     def test_what_differs(self):
         """One figure is enough, or one that is no longer there; counts only where the parameters are the same."""
@@ -501,7 +532,9 @@ class Rerun(unittest.TestCase):
                 ({}, True, "100 ns now 100 ns"), ({"vs_no_skip": 2.5}, False, "vs no skip 1.50x now 2.50x"),
                 ({"vs_no_skip": None}, False, "vs no skip 1.50x now nothing"), ({"t_median_ns": None}, False, "now nothing"),
                 ({"pairs_live": 8}, False, "pairs_live 7 now 8"), ({"tiles_live": 6}, False, "tiles_live 5 now 6"),
-                ({"tiles_live": 6, "params": "A=2"}, True, "with other parameters"), ({"flags": "busy"}, True, "busy")):
+                ({"tiles_live": 6, "params": "A=2"}, True, "with other parameters"), ({"flags": "busy"}, True, "busy"),
+                ({"tiles_live": None}, False, "tiles_live 5 now nothing"),
+                ({"masked_params": "B=1"}, True, "against another masked-dense")):
             text, agrees = self.rerun.line_of(row, {**row, **change}, 0.05)
             self.assertEqual(agrees, good, change)
             self.assertIn(said, text)
@@ -544,8 +577,8 @@ class Claims(unittest.TestCase):
         def verdict(density, pairs=6.7e7):
             report = types.SimpleNamespace(rows=[{
                 "status": "ok", "workload": "iid", "window": "inf", "dk": 64, "dv": 64, "r": 2, "data_hash": "0",
-                "heads": 8, "pairs_live": 1, "pair_density": density, "pairs_admissible": pairs, "device": "ref:0", "seq_q": 4096,
-                "dtype": "f32", "kernel": "dense"}])
+                "heads": 8, "pairs_live": 1, "pair_density": density, "pairs_admissible": pairs, "device": "ref:0",
+                "seq_q": 4096, "dtype": "f32", "kernel": "dense"}])
             return self.claims.by_chance([report], self.claims.Commands())[0][1]
         self.assertRegex(verdict(1.12e-5), "^holds")
         self.assertRegex(verdict(1.3e-5), "^undecided")
@@ -559,8 +592,9 @@ class Claims(unittest.TestCase):
         def verdict(lengths, eager=5.0):
             common = {"workload": "planted:0.05x64", "window": "inf", "dk": 64, "dv": 64, "heads": 8, "dtype": "bf16",
                       "device": "cuda:0", "peer": "x", "status": "ok", "repro": "harness --peer x"}
-            rows = [{**common, "seq_q": n, "op": op, "kernel": kernel, "t_median_ns": t, "t_ci_lo_ns": t,
-                     "t_ci_hi_ns": t} for n in lengths for op, kernel, t in (("softmax", "sdpa", 1.0), ("screening", "eager", eager))]
+            peers = (("softmax", "sdpa", 1.0), ("screening", "eager", eager))
+            rows = [{**common, "seq_q": n, "op": op, "kernel": kernel, "t_median_ns": t, "t_ci_lo_ns": t, "t_ci_hi_ns": t}
+                    for n in lengths for op, kernel, t in peers]
             report = types.SimpleNamespace(
                 rows=rows, label=lambda: "x", shape={"dtype": "bf16"},
                 find=lambda **want: [r for r in rows if all(r[k] == v for k, v in want.items())],
@@ -635,7 +669,8 @@ esac
             p, sweeps = self.make("ref:0", traces=traces)
             self.assertEqual(p.returncode, 0, p.stderr)
             self.assertEqual([w[w.index("--preset") + 1] for w in sweeps], ["full", "trained", "traces"])
-            self.assertEqual([os.path.basename(w[w.index("--out") + 1]) for w in sweeps], ["a-cpu", "a-cpu-trained", "a-cpu-traces"])
+            self.assertEqual([os.path.basename(w[w.index("--out") + 1]) for w in sweeps],
+                             ["a-cpu", "a-cpu-trained", "a-cpu-traces"])
             self.assertEqual(sweeps[-1][-1], "workload=" + ",".join(parts + more))
         self.assertEqual(read(said).splitlines(), 2 * [f"{n} {n}" for n in ("a-cpu", "a-cpu-trained", "a-cpu-traces")])
 
@@ -645,11 +680,13 @@ esac
         write("{}\n", folder, "rows.jsonl")
         write("#!/bin/sh\n", self.reports, "publish.py")
         write("", self.reports, "tables.py")
-        write('{"options": {"command": ["harness", "workload=trace:other"]}}', folder, "run.json")
-        p, sweeps = self.make("ref:0")
-        self.assertEqual((p.returncode, len(sweeps)), (2, 2), p.stderr)
-        self.assertIn("is of another sweep", p.stderr)
-        write('"workload=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors"', folder, "run.json")
+        parts = "workload=trace:tests/data/psi16_k16v64.safetensors,trace:tests/data/d512_k64v64.safetensors"
+        for other in ("workload=trace:other", parts + ",trace:mine"):
+            write(f'{{"options": {{"command": ["harness", "{other}"]}}}}', folder, "run.json")
+            p, sweeps = self.make("ref:0")
+            self.assertEqual((p.returncode, len(sweeps)), (2, 2), p.stderr)
+            self.assertIn("is of another sweep", p.stderr)
+        write(f'"{parts}"', folder, "run.json")
         p, sweeps = self.make("ref:0")
         self.assertEqual((p.returncode, sweeps[-1]), (0, ["--resume", os.path.realpath(folder)]), p.stderr)
 

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tiles that take this much longer than the best in one run are out of the final. */
+/* Candidates that take this much longer than the best in one run are out of the final. */
 static const double HOPELESS = 1.6;
 
-static const double TUNE_LIMIT_S = 0.05; /* for each tile in the final, at most */
+static const double TUNE_LIMIT_S = 0.05; /* for each in the final, at most */
 
 void scr_baselines_forget_data(struct scr_baselines *b)
 {
@@ -162,7 +162,7 @@ static void name_shape(const struct scr_case *c, char *out, size_t size)
 
 struct tiles {
     size_t n;
-    scr_config config[SCR_MAX_CONTESTANTS];
+    scr_config *config;
 };
 
 static int add_tile(void *user, const scr_config *config)
@@ -175,10 +175,25 @@ static int add_tile(void *user, const scr_config *config)
     return 0;
 }
 
-/* The one of the tiles with the lowest median, sampled side by side. False: none could run. */
+size_t scr_masked_candidates(const struct scr_case *c, scr_config out[SCR_MAX_CONTESTANTS])
+{
+    scr_config partial = {.kernel = "masked-dense"};
+    struct tiles t = {0, out};
+
+    if (c->masked.kernel[0] != '\0')
+        add_tile(&t, &c->masked);
+    scr_config_enumerate(c->device, &c->spec.problem, &partial, "TILE_Q,TILE_K", add_tile, &t);
+    for (size_t i = 1; i < t.n && c->masked.kernel[0] != '\0'; i++) {
+        if (scr_config_same(&out[i], &c->masked))
+            out[i--] = out[--t.n]; /* the tables have one of the tiles */
+    }
+    return t.n;
+}
+
+/* The one with the lowest median, sampled side by side. False: none could run. */
 static bool race(const struct scr_runner *r, const struct scr_case *c,
-                 const struct scr_sampler *sampler, double limit_s, const struct tiles *tiles,
-                 scr_config *best)
+                 const struct scr_sampler *sampler, double limit_s, const scr_config *configs,
+                 size_t n_configs, scr_config *best)
 {
     struct scr_sampler s = *sampler;
     scr_plan *plans[SCR_MAX_CONTESTANTS] = {NULL};
@@ -189,9 +204,8 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     size_t which[SCR_MAX_CONTESTANTS];
     int status;
 
-    for (size_t i = 0; i < tiles->n; i++) {
-        if (scr_plan_create(r->bench->dev, &c->spec.problem, &tiles->config[i], 0, &plans[n]) ==
-            SCR_OK)
+    for (size_t i = 0; i < n_configs; i++) {
+        if (scr_plan_create(r->bench->dev, &c->spec.problem, &configs[i], 0, &plans[n]) == SCR_OK)
             which[n++] = i;
     }
     status = n > 0 ? SCR_OK : SCR_ERR_NOT_FOUND;
@@ -210,40 +224,35 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     for (size_t i = 0; i < n; i++)
         scr_plan_destroy(&plans[i]);
     if (status == SCR_OK)
-        *best = tiles->config[which[winner]];
+        *best = configs[which[winner]];
     return status == SCR_OK;
 }
 
-/*
- * Runs every tile of masked-dense once, and what the tables have, whose other parameters are tuned,
- * too; then races those that are not hopeless.
- */
+/* Runs every candidate once, then races those that are not hopeless, and what the tables have. */
 static bool tune(struct scr_baselines *b, const struct scr_runner *r, const struct scr_case *c,
                  const struct scr_sampler *sampler, double limit_s, scr_config *best)
 {
-    scr_config partial = {.kernel = "masked-dense"};
-    struct tiles all = {0}, final = {0};
+    scr_config all[SCR_MAX_CONTESTANTS], final[SCR_MAX_CONTESTANTS];
+    size_t n = scr_masked_candidates(c, all), n_final = 0;
     double fastest = INFINITY;
 
-    if (c->masked.kernel[0] != '\0')
-        add_tile(&all, &c->masked);
-    scr_config_enumerate(c->device, &c->spec.problem, &partial, "TILE_Q,TILE_K", add_tile, &all);
-    for (size_t i = 0; i < all.n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct scr_known *k;
 
         beat(r, "tune masked-dense");
-        k = learn(b, r, c, &all.config[i], true);
+        k = learn(b, r, c, &all[i], true);
         if (k != NULL && k->right)
             fastest = fmin(fastest, k->run_ns);
     }
-    for (size_t i = 0; i < all.n; i++) {
-        const struct scr_known *k = find_known(b, &all.config[i]);
+    for (size_t i = 0; i < n; i++) {
+        const struct scr_known *k = find_known(b, &all[i]);
+        bool of_tables = c->masked.kernel[0] != '\0' && scr_config_same(&all[i], &c->masked);
 
-        if (k != NULL && k->right && k->run_ns <= HOPELESS * fastest)
-            final.config[final.n++] = all.config[i];
+        if (k != NULL && k->right && (of_tables || k->run_ns <= HOPELESS * fastest))
+            final[n_final++] = all[i];
     }
     beat(r, "race masked-dense");
-    return race(r, c, sampler, fmin(limit_s, TUNE_LIMIT_S), &final, best);
+    return race(r, c, sampler, fmin(limit_s, TUNE_LIMIT_S), final, n_final, best);
 }
 
 /* The best masked-dense for the shape of c, tuned on first use. */
@@ -251,7 +260,7 @@ static const struct scr_tuned *tuned_for(struct scr_baselines *b, const struct s
                                          const struct scr_case *c,
                                          const struct scr_sampler *sampler, double limit_s)
 {
-    char shape[1000];
+    char shape[1600]; /* a path of 511 and 12 parameters of 32 characters are 1150 */
     struct scr_tuned *grown, *t;
 
     name_shape(c, shape, sizeof shape);

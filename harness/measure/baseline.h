@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a row is compared with, on the same data and device: masked-dense with the best of its
- * tiles for the shape, the same kernel with nothing skipped, and dense.
+ * What a row is compared with, on the same data and device: the fastest masked-dense that is known
+ * for the shape, the same kernel with nothing skipped, and dense.
  */
 #ifndef SCR_HARNESS_BASELINE_H
 #define SCR_HARNESS_BASELINE_H
@@ -36,6 +36,13 @@ struct scr_baselines {
 };
 
 void scr_baselines_clear(struct scr_baselines *b);
+
+/*
+ * The configurations of masked-dense that race to be the baseline of a case: all its tiles, with
+ * the defaults of its other parameters, and what the lookup tables have, where all are tuned.
+ * Returns how many.
+ */
+size_t scr_masked_candidates(const struct scr_case *c, scr_config out[SCR_MAX_CONTESTANTS]);
 
 /* What is known of outputs and times goes with the data and the device. */
 void scr_baselines_forget_data(struct scr_baselines *b);

@@ -55,9 +55,8 @@ const struct scr_plot_kind scr_plot_tile_density = {
     .compares = true,
     .title = "Where does skipping break even?",
     .y_title = "speedup over masked-dense",
-    .note =
-        "Bars: 95 % interval of the ratio to the best tile of masked-dense. Dotted: ideal, time in "
-        "proportion to tile density.",
+    .note = "Bars: 95 % interval of the ratio to the fastest masked-dense. Dotted: ideal, time in "
+            "proportion to tile density.",
     .columns = "tile_density\tspeedup_vs_masked\tlo\thi\tpair_density\tt_median_ns\ttile",
     .needs = "tile-skip rows with a speedup over masked-dense",
     .colours = "workloads",

@@ -94,7 +94,7 @@ static double time_of_baseline(const struct scr_rows_file *rows, const struct sc
     return NAN;
 }
 
-/* A row of masked-dense with the tile of the sweep gives way to the best of its tiles. */
+/* A row of masked-dense as it was swept gives way to the baseline, which is tuned on its own. */
 static bool seq_latency_point(struct scr_plot_point *p, const struct scr_rows_file *rows)
 {
     const struct scr_row *r = p->row;
@@ -126,7 +126,7 @@ static bool seq_latency_baseline(struct scr_plot_point *p, const struct scr_rows
         return false;
     p->y = p->lo = p->hi = time_of_baseline(rows, r) / 1e3;
     p->colour.rank = 2; /* that of masked-dense */
-    snprintf(p->colour.text, sizeof p->colour.text, "masked-dense, best tile");
+    snprintf(p->colour.text, sizeof p->colour.text, "masked-dense, tuned");
     seq_latency_group(p, rows);
     return true;
 }
@@ -146,7 +146,7 @@ const struct scr_plot_kind scr_plot_seq_latency = {
     .fixed_colours = true,
     .title = "Latency against sequence length",
     .y_title = "latency (median)",
-    .note = "Bars: 95 % interval of the median. masked-dense, best tile: what the speedups are "
+    .note = "Bars: 95 % interval of the median. masked-dense, tuned: what the speedups are "
             "against, timed beside the others.",
     .columns = "seq_k\tt_median_us\tlo\thi\ttile",
     .needs = "times of at least two sequence lengths of one shape",

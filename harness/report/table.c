@@ -474,9 +474,10 @@ static void print_notes(const struct scr_row *rows, size_t n, const struct layou
         no_roof |= strcmp(rows[i].skip, "slice") == 0 && isnan(rows[i].pct_roofline);
     for (int c = 0; c < N_COLUMNS; c++) {
         if (l->shown[c] && columns[c].cell == cell_vs_masked)
-            print_note("vs masked: against masked-dense with the best of its tiles or of the lookup "
-                       "table, timed beside the row; rows of masked-dense have the tile shown.",
-                       style, f);
+            print_note(
+                "vs masked: against the fastest masked-dense of its tiles and the lookup table, "
+                "timed beside the row; rows of masked-dense have the tile shown.",
+                style, f);
         if (l->shown[c] && columns[c].cell == cell_roofline && no_roof)
             print_note("roof%: blank for skip=slice, where only the kernel knows how much of a "
                        "tile it computes.",
