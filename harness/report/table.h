@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 enum scr_table_style {
-    SCR_TABLE_TEXT, /* 80 to 120 columns wide, as the terminal; the least important are left out */
-    SCR_TABLE_BRIEF,    /* Markdown of the columns that 180 characters of text have */
+    SCR_TABLE_TEXT,  /* 80 to 120 columns wide, as the terminal; the least important are left out */
+    SCR_TABLE_BRIEF, /* Markdown of the columns that 180 characters of text have */
     SCR_TABLE_MARKDOWN, /* every column */
     SCR_TABLE_HTML,     /* every column */
 };

@@ -20,17 +20,17 @@ typedef struct scr_buffer scr_buffer;
 
 /** What is known of a device before it is opened. Strings are never NULL; unknown numbers are 0. */
 typedef struct scr_device_info {
-    char id[32];            /**< "ref:0", "opencl:P.D" (platform, device), "cuda:N" */
-    char backend[16];       /**< "ref", "opencl", "cuda" */
-    char name[128];         /**< as the driver gives it */
-    char vendor[64];        /**< likewise */
-    char platform[128];     /**< OpenCL: platform name; CUDA: "CUDA"; ref: "C" */
-    char driver[128];       /**< driver and, where there is one, compiler version */
-    char arch[32];          /**< "sm_90" for CUDA; else the best the driver tells, may be "" */
-    bool is_cpu;            /**< runs on the host's processors */
-    bool has_fp16;          /**< native half arithmetic (OpenCL: cl_khr_fp16) */
-    bool has_subgroups;     /**< OpenCL: cl_khr_subgroups; true for CUDA */
-    bool has_warpgroups;    /**< CUDA: Hopper, and driver and NVRTC know its warpgroup products */
+    char id[32];         /**< "ref:0", "opencl:P.D" (platform, device), "cuda:N" */
+    char backend[16];    /**< "ref", "opencl", "cuda" */
+    char name[128];      /**< as the driver gives it */
+    char vendor[64];     /**< likewise */
+    char platform[128];  /**< OpenCL: platform name; CUDA: "CUDA"; ref: "C" */
+    char driver[128];    /**< driver and, where there is one, compiler version */
+    char arch[32];       /**< "sm_90" for CUDA; else the best the driver tells, may be "" */
+    bool is_cpu;         /**< runs on the host's processors */
+    bool has_fp16;       /**< native half arithmetic (OpenCL: cl_khr_fp16) */
+    bool has_subgroups;  /**< OpenCL: cl_khr_subgroups; true for CUDA */
+    bool has_warpgroups; /**< CUDA: Hopper, and driver and NVRTC know its warpgroup products */
     /** CUDA compute capability times ten (90), also of NVIDIA's OpenCL devices; 0 elsewhere */
     int32_t sm;
     int32_t compute_units;  /**< SMs, compute units or host threads */
