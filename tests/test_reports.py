@@ -534,10 +534,11 @@ class Rerun(unittest.TestCase):
                 ({"pairs_live": 8}, False, "pairs_live 7 now 8"), ({"tiles_live": 6}, False, "tiles_live 5 now 6"),
                 ({"tiles_live": 6, "params": "A=2"}, True, "with other parameters"), ({"flags": "busy"}, True, "busy"),
                 ({"tiles_live": None}, False, "tiles_live 5 now nothing"),
-                ({"masked_params": "B=1"}, True, "against another masked-dense")):
+                ({"masked_params": "B=1"}, True, "against another masked-dense"), ({"masked_params": ""}, True, "agrees")):
             text, agrees = self.rerun.line_of(row, {**row, **change}, 0.05)
             self.assertEqual(agrees, good, change)
             self.assertIn(said, text)
+            self.assertEqual("another masked-dense" in text, bool(change.get("masked_params")))
 
     def test_rows_that_are_others(self):
         row = {"kernel": "tile-skip", "skip": "tile", "trace_head": None}

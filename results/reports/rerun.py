@@ -160,7 +160,7 @@ def line_of(old, new, within):
             good = False
     if not same_params and not new.get("peer"):
         said.append("with other parameters")
-    if old.get("masked_params") != new.get("masked_params"):
+    if (old.get("masked_params") or "") != (new.get("masked_params") or ""):  # a report has no empty columns
         said.append("against another masked-dense")
     said += doubts(new)
     way = " ".join(filter(None, (new.get("peer"), new["kernel"], new["skip"] if new["kernel"] == "tile-skip" else "")))
