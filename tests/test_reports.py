@@ -412,15 +412,21 @@ class Publish(unittest.TestCase):
         self.assertIn("No report is published yet", read(empty, "README.md"))
 
 
-class Figures(unittest.TestCase):
-    """What the tables make of rows."""
+class Modules(unittest.TestCase):
+    """Of the scripts' own functions."""
 
     @classmethod
     def setUpClass(cls):
         sys.path.insert(0, REPORTS)
+        import claims
+        import rerun
         import rows
         import tables
-        cls.rows, cls.tables = rows, tables
+        cls.claims, cls.rerun, cls.rows, cls.tables = claims, rerun, rows, tables
+
+
+class Figures(Modules):
+    """What the tables make of rows."""
 
     def test_break_even(self):
         """The first density at which skipping does not pay ends it, whatever gains beyond."""
@@ -501,14 +507,8 @@ class Figures(unittest.TestCase):
             self.assertEqual(self.rows.time_of({"t_median_ns": ns}), said)
 
 
-class Rerun(unittest.TestCase):
+class Rerun(Modules):
     """When a figure that was measured again agrees."""
-
-    @classmethod
-    def setUpClass(cls):
-        sys.path.insert(0, REPORTS)
-        import rerun
-        cls.rerun = rerun
 
     def test_held(self):
         def row(x, lo, hi):
@@ -557,14 +557,8 @@ class Rerun(unittest.TestCase):
             self.assertEqual(self.rerun.is_named(row, command), is_it, command)
 
 
-class Claims(unittest.TestCase):
+class Claims(Modules):
     """Verdicts follow from figures, either way."""
-
-    @classmethod
-    def setUpClass(cls):
-        sys.path.insert(0, REPORTS)
-        import claims
-        cls.claims = claims
 
     def test_share_over(self):
         """Against the integral over the angle: its density is sin^(dims - 2)."""

@@ -6,7 +6,7 @@ Usage: rerun.py REPORT [--device ID] [--page FILE] [--only N,...] [--within PERC
                 [--reports DIR]
 
 REPORT    a published one, of whose device the commands are, such as nvidia-h100-cuda; REPORT-trained and REPORT-traces
-          belong to it. Of another device than the report's that is said, and its times differ
+          belong to it. On a device of another name the commands run all the same, after a line that says so
 --device  what the device is called here, where that is not as in the commands: opencl:0.0
 --page    where the commands stand (README.md); claims.md beside this file is another
 --only    the commands with these numbers
