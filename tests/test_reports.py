@@ -70,7 +70,7 @@ class Tree(unittest.TestCase):
         checked = 0
         for name in sorted(n for n in os.listdir(REPORTS) if os.path.isfile(os.path.join(REPORTS, n, "rows.jsonl"))):
             for r in map(json.loads, read(REPORTS, name, "rows.jsonl").splitlines()):
-                if not r["on_cpu"] and (r.get("t_event_ns") or 0) > 50e3:
+                if not r["on_cpu"] and min(r.get("t_event_ns") or 0, r.get("t_median_ns") or 0) > 50e3:
                     self.assertLess(abs(r["t_wall_ns"] / r["t_event_ns"] - 1), 0.05, f"{name}: {r['repro']}")
                     checked += 1
                 if not r["on_cpu"] and (r.get("t_median_ns") or 0) > 50e3:
@@ -523,6 +523,17 @@ class Rerun(Modules):
         self.assertEqual(self.rerun.held(old, {}, "vs_no_skip", 0.05), (None, False))
         old = {"t_median_ns": 100.0, "t_ci_lo_ns": 99.0, "t_ci_hi_ns": 101.0}
         self.assertFalse(self.rerun.held(old, {**old, "t_median_ns": 110.0, "t_ci_lo_ns": 102.0}, "t_median_ns", 0.05)[1])
+
+    def test_throttled(self):
+        """Times go by the clock, ratios do not."""
+        row = {"t_median_ns": 100.0, "vs_no_skip": 2.0, "flags": ""}
+        for column, factor, flags, agrees in (
+                ("t_median_ns", 1.1, "", False), ("t_median_ns", 1.1, "throttled", True),
+                ("t_median_ns", 1.2, "throttled", False), ("t_median_ns", 1.1, "near-floor", False),
+                ("vs_no_skip", 1.1, "throttled", False)):
+            new = {**row, column: factor * row[column]}
+            for a, b in (({**row, "flags": flags}, new), (row, {**new, "flags": flags})):
+                self.assertEqual(self.rerun.held(a, b, column, 0.05)[1], agrees, (column, factor, flags))
 
     def test_what_differs(self):
         """One figure is enough, or one that is no longer there; counts only where the parameters are the same."""

@@ -64,7 +64,7 @@ struct scr_sampler {
 
 /*
  * Warms up and decides for a clock: device events if they are there, run forward and agree with the
- * host's clock, as below; looked at three times before they are dismissed.
+ * host's clock, as below; looked at six times in a tenth of a second before they are dismissed.
  *
  * limit_s  about what the caller means to spend on samples of one plan: slow plans are run but a
  *          few times
