@@ -377,11 +377,16 @@ static void clocks_agree(void **state)
     assert_false(scr_clocks_agree(64 * us, 700 * us, 32, 10 * us));
     assert_false(scr_clocks_agree(960 * us, 700 * us, 32, 10 * us));
     /* one by one: of 20 us, with 60 more each */
-    assert_true(scr_single_runs_agree(640 * us, 2600 * us, 600 * us, 32));
-    assert_false(scr_single_runs_agree(64 * us, 2600 * us, 600 * us, 32));
-    assert_false(scr_single_runs_agree(2700 * us, 2600 * us, 600 * us, 32));
-    /* of a millisecond, where 100 us hide no other clock */
-    assert_false(scr_single_runs_agree(3000 * us, 4000 * us, 3900 * us, 4));
+    assert_true(scr_single_runs_agree(640 * us, 2600 * us, 600 * us, 100 * us, 32));
+    assert_false(scr_single_runs_agree(64 * us, 2600 * us, 600 * us, 100 * us, 32));
+    assert_false(scr_single_runs_agree(2700 * us, 2600 * us, 600 * us, 100 * us, 32));
+    /* of 10 us, which the host takes 30 to queue */
+    assert_true(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 950 * us, 32));
+    assert_false(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 400 * us, 32));
+    assert_false(scr_single_runs_agree(320 * us, 300 * us, 960 * us, 950 * us, 32));
+    /* of a millisecond, where 100 us hide no other clock, and a host that computes hides nothing */
+    assert_false(scr_single_runs_agree(3000 * us, 4000 * us, 3900 * us, 100 * us, 4));
+    assert_false(scr_single_runs_agree(400 * us, 700 * us, 3900 * us, 3900 * us, 4));
 }
 
 static void rows_have_their_baselines(void **state)

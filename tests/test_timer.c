@@ -276,6 +276,40 @@ static void few_samples_give_no_interval(void **state)
     assert_true(isnan(ratio.lo) && isnan(ratio.hi));
 }
 
+struct series {
+    const double *ns; /* ends with a negative one, which is a failure */
+    int taken;
+};
+
+static int take_next(void *user, double *ns)
+{
+    struct series *s = user;
+
+    *ns = s->ns[s->taken++];
+    return *ns < 0 ? SCR_ERR_DEVICE : SCR_OK;
+}
+
+static void least_of_a_few(void **state)
+{
+    const double held_up[] = {3e6, 15e3, 16e3, -1}, slow[] = {3e9, 1e9, -1}, last[] = {4, 6, -1};
+    struct series s = {held_up, 0};
+    double least;
+
+    (void)state;
+    assert_int_equal(scr_time_least(take_next, &s, 3, 2e7, &least), SCR_OK);
+    assert_true(least == 15e3);
+    assert_int_equal(s.taken, 3);
+    s = (struct series){slow, 0};
+    assert_int_equal(scr_time_least(take_next, &s, 3, 2e7, &least), SCR_OK);
+    assert_true(least == 3e9);
+    assert_int_equal(s.taken, 1);
+    s = (struct series){last, 0};
+    assert_int_equal(scr_time_least(take_next, &s, 3, 10, &least), SCR_OK);
+    assert_int_equal(s.taken, 2);
+    s = (struct series){slow, 0};
+    assert_int_equal(scr_time_least(take_next, &s, 3, 1e12, &least), SCR_ERR_DEVICE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +326,7 @@ int main(void)
         cmocka_unit_test(visits_that_agree_settle),
         cmocka_unit_test(slow_samples_are_shared_out),
         cmocka_unit_test(few_samples_give_no_interval),
+        cmocka_unit_test(least_of_a_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Candidates that take this much longer than the best in one run are out of the final. */
+/* Candidates that take this much longer than the best are out of the final. */
 static const double HOPELESS = 1.6;
+
+enum { BRIEF_RUNS = 5 };
+static const double BRIEF_NS = 2e7; /* of all of them, but for the last */
 
 static const double TUNE_LIMIT_S = 0.05; /* for each in the final, at most */
 
@@ -68,16 +71,32 @@ static void beat(const struct scr_runner *r, const char *step)
         r->beat(r->user, step);
 }
 
-/* The time of one run by the host's clock. */
-static double run_once(const struct scr_runner *r, scr_plan *plan)
-{
-    scr_args args = scr_bench_args(r->bench, 0);
-    double start = scr_clock_s();
+struct brief {
+    const struct scr_runner *runner;
+    scr_plan *plan;
+};
 
-    if (scr_plan_run(plan, &args, NULL) != SCR_OK ||
-        scr_device_synchronize(r->bench->dev) != SCR_OK)
-        return NAN;
-    return (scr_clock_s() - start) * 1e9;
+/* The time of one run by the host's clock. */
+static int run_once(void *user, double *ns)
+{
+    struct brief *b = user;
+    scr_args args = scr_bench_args(b->runner->bench, 0);
+    double start = scr_clock_s();
+    int status = scr_plan_run(b->plan, &args, NULL);
+
+    if (status == SCR_OK)
+        status = scr_device_synchronize(b->runner->bench->dev);
+    *ns = (scr_clock_s() - start) * 1e9;
+    return status;
+}
+
+/* About the time of a run: one that is held up must not put a candidate out of the final. */
+static double run_briefly(const struct scr_runner *r, scr_plan *plan)
+{
+    struct brief b = {r, plan};
+    double ns;
+
+    return scr_time_least(run_once, &b, BRIEF_RUNS, BRIEF_NS, &ns) == SCR_OK ? ns : NAN;
 }
 
 /* What is known of a configuration on the data of c, which is run where nothing is. */
@@ -104,7 +123,7 @@ static struct scr_known *learn(struct scr_baselines *b, const struct scr_runner 
     k->right = checked.plan != NULL;
     k->hash = checked.hash;
     if (k->right && timed)
-        k->run_ns = run_once(r, checked.plan);
+        k->run_ns = run_briefly(r, checked.plan);
     if (!k->right)
         snprintf(k->why, sizeof k->why, "%s: %.190s", row.status, row.reason);
     scr_plan_destroy(&checked.plan);
@@ -228,7 +247,7 @@ static bool race(const struct scr_runner *r, const struct scr_case *c,
     return status == SCR_OK;
 }
 
-/* Runs every candidate once, then races those that are not hopeless, and what the tables have. */
+/* Runs each candidate briefly, then races those that are not hopeless, and what the tables have. */
 static bool tune(struct scr_baselines *b, const struct scr_runner *r, const struct scr_case *c,
                  const struct scr_sampler *sampler, double limit_s, scr_config *best)
 {

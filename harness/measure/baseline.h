@@ -13,7 +13,7 @@ struct scr_known {
     scr_config config;
     bool right;                  /* its output was */
     uint64_t hash;               /* of its output */
-    double run_ns;               /* one run, roughly; NaN not timed */
+    double run_ns;               /* a run, roughly; NaN not timed */
     char why[220];               /* where it is not right */
     struct scr_time_stats times; /* n = 0: not sampled */
     bool wall;                   /* by the host's clock */

@@ -64,7 +64,7 @@ struct scr_sampler {
 
 /*
  * Warms up and decides for a clock: device events if they are there, run forward and agree with the
- * host's clock, as below; looked at six times in a tenth of a second before they are dismissed.
+ * host's clock, as below; looked at three times before they are dismissed.
  *
  * limit_s  about what the caller means to spend on samples of one plan: slow plans are run but a
  *          few times
@@ -86,9 +86,10 @@ bool scr_clocks_agree(double event, double wall, int runs, double launch_ns);
 /*
  * The same of runs that are timed one by one, as samples are, each with a launch and a wait of
  * 100 us at most; and they cannot take half as long as those back to back, whose events took
- * `batch`.
+ * `batch`. Of runs below 50 us they can, where the device had to wait for the host back to back:
+ * to queue as many took it `queued`, over half as long.
  */
-bool scr_single_runs_agree(double event, double wall, double batch, int runs);
+bool scr_single_runs_agree(double event, double wall, double batch, double queued, int runs);
 
 /*
  * Before each visit of a contest: waits until others leave the processors alone, and warms up each

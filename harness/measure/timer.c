@@ -403,3 +403,20 @@ int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_tim
     scr_contest_clear(&c);
     return status;
 }
+
+int scr_time_least(scr_sample_fn fn, void *user, int most, double enough_ns, double *least)
+{
+    double spent = 0;
+
+    *least = INFINITY;
+    for (int i = 0; i < most && spent < enough_ns; i++) {
+        double ns;
+        int status = fn(user, &ns);
+
+        if (status != SCR_OK)
+            return status;
+        *least = fmin(*least, ns);
+        spent += ns;
+    }
+    return SCR_OK;
+}

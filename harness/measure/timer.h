@@ -50,6 +50,12 @@ struct scr_time_result {
 int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out);
 
 /*
+ * The least of up to `most` samples, in nanoseconds; none is taken any more when those before have
+ * taken enough_ns together. Returns what the first failing call of fn returned or SCR_OK.
+ */
+int scr_time_least(scr_sample_fn fn, void *user, int most, double enough_ns, double *least);
+
+/*
  * Several variants measured side by side, A B C A B C: what slows one sample down slows its
  * neighbours, so their ratio keeps its value where their times drift.
  */
