@@ -52,14 +52,21 @@ class Event:
         self.machine.host = max(self.machine.host, self.at)
 
     def elapsed_time(self, end):
+        assert end.at <= self.machine.host, "nobody waited for the end"
         return 1e-6 * (end.at - self.at)
 
 
 class Sampling(unittest.TestCase):
     def setUp(self):
         self.machine = Event.machine = Machine()
-        sys.modules["torch"].cuda._sleep = self.machine.sleep
+        torch = sys.modules["torch"]
+        torch.cuda._sleep = self.machine.sleep
+        torch.zeros = self.zeros
         self.flushed = 0
+
+    def zeros(self, size, dtype, device):
+        self.size = size
+        return self
 
     def add_(self, _):
         """The buffer that is written before a sample."""
@@ -67,7 +74,11 @@ class Sampling(unittest.TestCase):
         self.machine.queue(5 * US, 20 * US)
 
     def sampler(self, host_ns, device_ns):
-        return torch_peer.make_event(lambda: self.machine.queue(host_ns, device_ns), self)
+        return torch_peer.EventSampler(lambda: self.machine.queue(host_ns, device_ns), self)
+
+    def measure(self, fn, cache="cold", device="cuda"):
+        problem = {"cache": cache, "cache_bytes": 1 << 20, "time_limit_s": 0.05}
+        return torch_peer.measure(fn, problem, types.SimpleNamespace(type=device))
 
     def test_host_is_not_timed(self):
         for host in (5 * US, 60 * US, 300 * US, 900 * US):
@@ -80,7 +91,7 @@ class Sampling(unittest.TestCase):
             for _ in range(12):
                 self.machine.queue(20 * US, 3 * US)
 
-        self.assertAlmostEqual(torch_peer.make_event(fn, None)(), 36 * US, delta=US)
+        self.assertAlmostEqual(torch_peer.EventSampler(fn, None)(), 36 * US, delta=US)
 
     def test_no_longer_wait_than_needed(self):
         sample = self.sampler(20 * US, 10 * US)
@@ -90,9 +101,15 @@ class Sampling(unittest.TestCase):
         self.assertEqual(self.flushed, 5)
 
     def test_again_from_the_flush_on(self):
-        self.sampler(200 * US, 10 * US)()
-        self.assertGreater(len(self.machine.waits), 1)
-        self.assertEqual(self.flushed, len(self.machine.waits))
+        """With a wait that is soon long enough, and stays."""
+        sample = self.sampler(900 * US, 10 * US)
+        sample()
+        tries = len(self.machine.waits)
+        self.assertEqual(self.machine.waits, [torch_peer.MIN_WAIT << i for i in range(tries)])
+        self.assertGreater(tries, 1)
+        self.assertEqual(self.flushed, tries)
+        sample()
+        self.assertEqual(self.machine.waits[tries:], self.machine.waits[tries - 1:tries])
 
     def test_a_kernel_that_waits_for_the_device(self):
         def fn():
@@ -100,16 +117,35 @@ class Sampling(unittest.TestCase):
             self.machine.wait()
             self.machine.queue(30 * US, 10 * US)
 
-        sample = torch_peer.make_event(fn, None)
-        self.assertAlmostEqual(sample(), 50 * US, delta=2 * US)
-        self.assertEqual(max(self.machine.waits), torch_peer.MAX_WAIT)
-        self.assertAlmostEqual(sample(), 50 * US, delta=2 * US)
+        sample = torch_peer.EventSampler(fn, None)
+        for i in range(2):
+            self.assertAlmostEqual(sample(), 50 * US, delta=2 * US)
+            self.assertEqual(self.machine.waits[-1], torch_peer.MAX_WAIT)
+            self.assertEqual(sample.host_bound, i + 1)
+        self.assertTrue(self.measure(fn)[1])
+
+    def test_measure(self):
+        times, host_bound = self.measure(lambda: self.machine.queue(60 * US, 10 * US))
+        self.assertFalse(host_bound)
+        self.assertEqual((times["timer"], times["cache"], times["stop"]), ("event", "cold", "interval"))
+        self.assertTrue(all(abs(t - 10 * US) <= US for t in times["t_ns"]), times)
+        self.assertGreater(self.size, 2 << 20)
+        self.assertGreaterEqual(self.flushed, len(times["t_ns"]))
+
+    def test_warm(self):
+        self.measure(lambda: self.machine.queue(60 * US, 10 * US), "warm")
+        self.assertEqual(self.flushed, 0)
+
+    def test_processors(self):
+        times, host_bound = self.measure(lambda: None, device="cpu")
+        self.assertEqual((times["timer"], host_bound, self.machine.waits), ("wall", False, []))
+        self.assertGreater(self.flushed, 0)
 
 
 if __name__ == "__main__":
     torch = types.ModuleType("torch")
     torch.cuda = types.SimpleNamespace(Event=Event)
-    torch.float32 = torch.float16 = torch.bfloat16 = None
+    torch.uint8 = torch.float32 = torch.float16 = torch.bfloat16 = None
     sys.modules["torch"] = torch
     sys.path.insert(0, sys.argv.pop(1))
     import torch_peer

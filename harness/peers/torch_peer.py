@@ -105,60 +105,74 @@ def narrow(samples):
     return rank >= 0 and ordered[rank] >= 0.99 * median and ordered[n - 1 - rank] <= 1.01 * median
 
 
-def make_event(fn, flush):
-    """A function that runs fn once on the current GPU and returns nanoseconds of the GPU's clock.
+class EventSampler:
+    """Runs fn once a call, on the current GPU, and returns nanoseconds of the GPU's clock.
 
-    Python takes longer to start a kernel than many a kernel runs. So the GPU is kept waiting until
-    all is queued; a sample that it began before that has the host's time in it and is taken again
-    after a longer wait. Where fn itself waits for the GPU, that is no help, and its time stands.
+    Python takes longer to start a kernel than many a kernel runs. So the GPU is kept busy until all
+    is queued; a sample that it began before that has the host's time in it and is taken again with
+    a longer wait, which stays. Where the longest is too short, or fn itself waits for the GPU, the
+    sample stands and is counted in host_bound.
     """
-    wait = MIN_WAIT
+    timer = "event"
 
-    def event():
-        nonlocal wait
+    def __init__(self, fn, flush):
+        self.fn, self.flush = fn, flush
+        self.wait, self.host_bound = MIN_WAIT, 0
+
+    def __call__(self):
         while True:
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            if flush is not None:
-                flush.add_(1)
-            torch.cuda._sleep(wait)  # after the flush: it leaves the caches as they are
+            if self.flush is not None:
+                self.flush.add_(1)
+            torch.cuda._sleep(self.wait)  # which leaves the caches as the flush did
             begin.record()
-            fn()
+            self.fn()
             end.record()
             early = begin.query()
             end.synchronize()
-            if not early or wait >= MAX_WAIT:
-                return 1e6 * begin.elapsed_time(end)
-            wait *= 2
+            if not early:
+                break
+            if self.wait >= MAX_WAIT:
+                self.host_bound += 1
+                break
+            self.wait *= 2
+        return 1e6 * begin.elapsed_time(end)
 
-    return event
+
+class WallSampler:
+    """The same by the host's clock, of an fn that returns when it is done."""
+    timer, host_bound = "wall", 0
+
+    def __init__(self, fn, flush):
+        self.fn, self.flush = fn, flush
+
+    def __call__(self):
+        if self.flush is not None:
+            self.flush.add_(1)
+        begin = time.perf_counter_ns()
+        self.fn()
+        return time.perf_counter_ns() - begin
 
 
 def make_sampler(fn, problem, device):
-    """A function that runs fn once and returns nanoseconds, and the name of its timer.
-
-    Cold: a buffer over twice the last-level cache is written before each sample.
-    """
+    """Cold: a buffer over twice the last-level cache is written before each sample."""
     flush = None
     if problem["cache"] == "cold":
         size = 2 * (problem["cache_bytes"] or UNKNOWN_CACHE) + (16 << 20)
         flush = torch.zeros(size, dtype=torch.uint8, device=device)
 
-    def wall():
-        if flush is not None:
-            flush.add_(1)
-        begin = time.perf_counter_ns()
-        fn()
-        return time.perf_counter_ns() - begin
-
-    return (make_event(fn, flush), "event") if device.type == "cuda" else (wall, "wall")
+    return (EventSampler if device.type == "cuda" else WallSampler)(fn, flush)
 
 
 def measure(fn, problem, device):
-    """Samples as the harness does: until the interval is narrow, or the time is up."""
+    """Samples as the harness does: until the interval is narrow, or the time is up.
+
+    Returns what the answer has of it, and whether most samples have the host's time in them.
+    """
     limit = problem["time_limit_s"]
     if limit == 0:
-        return {}
-    sample, timer = make_sampler(fn, problem, device)
+        return {}, False
+    sample = make_sampler(fn, problem, device)
     begin = time.perf_counter()
     while True:
         sample()
@@ -166,6 +180,7 @@ def measure(fn, problem, device):
             break
     begin = time.perf_counter()
     samples, stop, next_look = [], "count", 10
+    sample.host_bound = 0
     while len(samples) < MAX_SAMPLES:
         samples.append(max(sample(), 1))
         n, spent = len(samples), time.perf_counter() - begin
@@ -177,7 +192,8 @@ def measure(fn, problem, device):
                 stop = "interval"
                 break
             next_look = n + 1 + n // 8
-    return {"t_ns": samples, "timer": timer, "cache": problem["cache"], "stop": stop}
+    return ({"t_ns": samples, "timer": sample.timer, "cache": problem["cache"], "stop": stop},
+            2 * sample.host_bound > len(samples))
 
 
 def run(problem, make):
@@ -197,11 +213,11 @@ def run(problem, make):
             o = fn()
             save(problem, o)
             del o
-            answer = {"params": params}
+            memory = {}
             if device.type == "cuda":
-                answer["mem_peak_bytes"] = torch.cuda.max_memory_allocated(device)
-            answer.update(measure(fn, problem, device))
-            return answer
+                memory["mem_peak_bytes"] = torch.cuda.max_memory_allocated(device)
+            times, host_bound = measure(fn, problem, device)
+            return {"params": params + " host-bound" * host_bound, **memory, **times}
     except torch.cuda.OutOfMemoryError as e:
         raise peer.OutOfMemory(peer.one_line(e)) from e
     except RuntimeError as e:
