@@ -5,7 +5,7 @@ A claim is a function that gives lines (figure, verdict), from the first report 
 """
 import math
 
-from rows import SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, number, ratio, skip_of
+from rows import (SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, note_lines, number, ratio, skip_of)
 
 PAPER = "[arXiv:2604.01178v1](https://arxiv.org/abs/2604.01178v1)"
 PORT = "[PyTorch port of ibusan100](https://github.com/ibusan100/PyTorch-implementation-of-Screening-Attention)"
@@ -115,7 +115,7 @@ def slower(reports, commands):
             of = "at every length"
             if len(parts) < len(SLOWER):
                 of = f"at {len(parts)} of the {len(SLOWER)} lengths, the others are not measured"
-            lines.append((f"{report.label()}, {report.shape['dtype']}: {'; '.join(parts)} {commands.mark(*used)}",
+            lines.append((f"{commands.name(report)}, {report.shape['dtype']}: {'; '.join(parts)} {commands.mark(*used)}",
                           f"holds in kind: slower {of}" if all_slower else "does not hold at every length"))
     return lines
 
@@ -138,7 +138,7 @@ def memory(reports, commands):
             parts.append(f"`tile-skip`, {skip_of(fused)}, {needs} {commands.mark(fused, timed=False)}")
         if eager:
             parts.append(f"PyTorch, eager, needs {eager[0]['mem_peak_bytes'] / 1e9:.2f} GB in all for {heads} heads")
-        lines.append((f"{report.label()}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1], timed=False)}",
+        lines.append((f"{commands.name(report)}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1], timed=False)}",
                       f"the matrix: {'holds' if abs(32 * each / 2.147e9 - 1) < 0.1 else 'does not hold'}; the total is "
                       "another program's and is not judged"))
     return lines
@@ -153,7 +153,7 @@ def over_softmax(reports, commands, length=None):
         longest = max((r["seq_q"] for r in rows), default=None)
         row = min((r for r in rows if r["seq_q"] == longest), key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
-            found.append((f"{report.label()}, {row['dtype']}, {longest} tokens, \"init\" windows, random data: {row['kernel']} "
+            found.append((f"{commands.name(report)}, {row['dtype']}, {longest} tokens, \"init\" windows, random data: {row['kernel']} "
                           f"takes {ratio(row, 'vs_softmax')} as long {commands.mark(row, beside=report.beside(row))}", row))
     return found
 
@@ -166,7 +166,7 @@ def whole_models(reports, commands):
                  and r.get("trace_head") is None and r.get("vs_softmax") and r.get("t_median_ns")]
         for workload in dict.fromkeys(r["workload"] for r in whole):
             row = min((r for r in whole if r["workload"] == workload), key=lambda r: r["t_median_ns"])
-            lines.append(f"{report.label()}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} "
+            lines.append(f"{commands.name(report)}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} "
                          f"heads, dims {row['dk']}, {row['dv']}: {row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
                          f"{commands.mark(row, beside=report.beside(row))}")
     return [(figure, "not comparable: the operator alone, all queries at once, against a model's token") for figure in lines]
@@ -190,7 +190,7 @@ def skip_gain(reports, commands):
             lo, hi = row.get("vs_no_skip_lo"), row.get("vs_no_skip_hi")
             verdict = ("undecided: no interval" if lo is None or hi is None else "a loss" if hi < 1
                        else "holds in kind: under 1.2 times" if hi < 1.2 else "more than that")
-            lines.append((f"{report.label()}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} "
+            lines.append((f"{commands.name(report)}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} "
                           f"{commands.mark(row)}", verdict))
     return lines
 
@@ -225,4 +225,4 @@ def claims_block(reports):
         figures = "<br>".join(f if len(verdicts) == 1 else f"{f}: {v}" for f, v in found)
         verdicts = verdicts[0] if len(verdicts) == 1 else "differs: said beside each figure"
         lines.append(f"| {text} | {source} | {figures} | {verdicts} |")
-    return lines + [""] + commands.lines()
+    return lines + [""] + note_lines(commands.reports, "") + commands.lines()

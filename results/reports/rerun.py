@@ -11,8 +11,8 @@ REPORT    a published one, of whose device the commands are, such as nvidia-h100
 --page    where the commands stand (README.md); claims.md beside this file is another
 --only    the commands with these numbers
 --within  how far a time or a ratio may be from the published one (5 %): two runs of one program differ by more than the
-          interval of either. Up to three times as far it may be where the intervals meet, and a time where the clock
-          of either was throttled
+          interval of either. Up to three times as far it may be where the intervals meet, and what goes by the clock
+          of the device (times, and ratios of what was not sampled in turn) where that was throttled or not looked at
 --timeout of a command (600 s)
 --work    the sweeps' own folders, DIR/N of command N (build/rerun); one that is there is replaced
 
@@ -38,6 +38,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RATIOS = (("speedup_vs_masked", "vs masked"), ("vs_no_skip", "vs no skip"), ("vs_softmax", "softmax over ours"),
           ("vs_framework", "PyTorch over ours"))
+BY_CLOCK = ("t_median_ns", "vs_softmax", "vs_framework")  # not sampled in turn with what they are held against
 DATA = ("pairs_live", "pairs_admissible")  # of the data alone
 COUNTS = ("tiles_live", "tiles_admissible", "qk_executed", "pv_executed", "workspace_bytes")  # of the parameters, too
 SAME = ("data_hash", "cache", "dtype", "peer", "kernel", "skip", "trace_head")
@@ -129,15 +130,15 @@ def interval(row, column):
     return None if x is None else (x, *(x if row.get(end) is None else row[end] for end in ends))
 
 
-def throttled(*rows):
-    return any("throttled" in doubts(row) for row in rows)
+def clock_varies(row):
+    """Whether the device's clock may have been another: nobody looks at it while a peer runs."""
+    return bool(row.get("peer")) or "throttled" in doubts(row)
 
 
 def held(old, new, column, within):
     """
     How far the new figure is from the old, as a part of it, and whether they agree; None where the old row has none, and
-    (None, False) where the new one alone has none. Of rows whose clock was throttled the ratios are held as others' are,
-    the times, which go by the clock, less closely.
+    (None, False) where the new one alone has none. What goes by a clock that varies is held less closely.
     """
     a, b = interval(old, column), interval(new, column)
     if not a:
@@ -146,7 +147,7 @@ def held(old, new, column, within):
         return None, False
     off = b[0] / a[0] - 1
     meet = a[1] <= b[2] and b[1] <= a[2]  # which wide ones do too easily
-    loose = meet or (column == "t_median_ns" and throttled(old, new))
+    loose = meet or (column in BY_CLOCK and (clock_varies(old) or clock_varies(new)))
     return off, abs(off) <= (3 * within if loose else within)
 
 

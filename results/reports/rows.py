@@ -231,11 +231,17 @@ class Doubts:
 
 
 class Commands:
-    """Numbers the commands that a text refers to."""
+    """Numbers the commands that a text refers to, and remembers the reports that it names."""
 
     def __init__(self):
-        self.list = []
+        self.list, self.reports = [], []
         self.doubts = Doubts()
+
+    def name(self, report):
+        """The device and the backend of a report, with its dagger."""
+        if report not in self.reports:
+            self.reports.append(report)
+        return report.label() + dagger(report)
 
     def mark(self, *rows, timed=True, beside=None, apart=False):
         """
@@ -255,3 +261,17 @@ class Commands:
             return []
         return self.doubts.lines() + ["<details><summary>The command of each figure</summary>", ""] + \
                [f"    [{i + 1}] {c}" for i, c in enumerate(self.list)] + ["", "</details>"]
+
+
+def dagger(report):
+    """Where a note on the report is to be read, see note_lines."""
+    return " †" if report.run.get("published_note") else ""
+
+
+def note_lines(reports, to_reports="results/reports/", sign="† "):
+    """What a reader must know of some of the reports, each note once."""
+    notes = {}
+    for report in reports:
+        if report.run.get("published_note"):
+            notes.setdefault(report.run["published_note"], []).append(f"[{report.name}]({to_reports}{report.name}/report.md)")
+    return [line for note, names in notes.items() for line in (f"{sign}{', '.join(names)}: {note}", "")]

@@ -14,8 +14,9 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (MADE_LAYER, PART_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, is_layer, is_skip, is_trace,
-                  layer_key, layer_kind, layer_name, load, number, percent, ratio, share, skip_of, time_of)
+from rows import (MADE_LAYER, PART_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, dagger, is_layer, is_skip,
+                  is_trace, layer_key, layer_kind, layer_name, load, note_lines, number, percent, ratio, share, skip_of,
+                  time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NONE_YET = "No report is published yet: `build/harness/harness --sweep --preset full` makes one of your machine."
@@ -290,20 +291,6 @@ def figures_block(reports):
     lines.append("")
     lines += layer_lines(every, commands)
     return lines + caveat_lines(reports + layers, commands) + [""] + note_lines(reports + layers) + commands.lines()
-
-
-def dagger(report):
-    """Where a note on the report is to be read, see note_lines."""
-    return " †" if report.run.get("published_note") else ""
-
-
-def note_lines(reports, to_reports="results/reports/", sign="† "):
-    """What a reader must know of some of the reports, each note once."""
-    notes = {}
-    for report in reports:
-        if report.run.get("published_note"):
-            notes.setdefault(report.run["published_note"], []).append(f"[{report.name}]({to_reports}{report.name}/report.md)")
-    return [f"{sign}{', '.join(names)}: {note}" for note, names in notes.items()] + [""] if notes else []
 
 
 def list_block(reports):
