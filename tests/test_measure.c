@@ -384,6 +384,7 @@ static void clocks_agree(void **state)
     assert_true(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 950 * us, 32));
     assert_false(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 400 * us, 32));
     assert_false(scr_single_runs_agree(320 * us, 300 * us, 960 * us, 950 * us, 32));
+    assert_false(scr_single_runs_agree(96 * us, 1300 * us, 960 * us, 950 * us, 32));
     /* of a millisecond, where 100 us hide no other clock, and a host that computes hides nothing */
     assert_false(scr_single_runs_agree(3000 * us, 4000 * us, 3900 * us, 100 * us, 4));
     assert_false(scr_single_runs_agree(400 * us, 700 * us, 3900 * us, 3900 * us, 4));

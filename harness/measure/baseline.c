@@ -74,13 +74,15 @@ static void beat(const struct scr_runner *r, const char *step)
 struct brief {
     const struct scr_runner *runner;
     scr_plan *plan;
+    size_t next; /* copy of the data; they take turns, as when samples are taken */
 };
 
 /* The time of one run by the host's clock. */
 static int run_once(void *user, double *ns)
 {
     struct brief *b = user;
-    scr_args args = scr_bench_args(b->runner->bench, 0);
+    size_t copies = b->runner->bench->n_copies > 0 ? b->runner->bench->n_copies : 1;
+    scr_args args = scr_bench_args(b->runner->bench, b->next++ % copies);
     double start = scr_clock_s();
     int status = scr_plan_run(b->plan, &args, NULL);
 
@@ -93,7 +95,7 @@ static int run_once(void *user, double *ns)
 /* About the time of a run: one that is held up must not put a candidate out of the final. */
 static double run_briefly(const struct scr_runner *r, scr_plan *plan)
 {
-    struct brief b = {r, plan};
+    struct brief b = {r, plan, 0};
     double ns;
 
     return scr_time_least(run_once, &b, BRIEF_RUNS, BRIEF_NS, &ns) == SCR_OK ? ns : NAN;

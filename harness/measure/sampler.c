@@ -178,7 +178,7 @@ bool scr_single_runs_agree(double event, double wall, double batch, double queue
     bool host_bound = batch < SHORT_RUN_NS * runs && queued > 0.5 * batch;
 
     return event <= 1.02 * wall && wall <= 1.05 * event + runs * MOST_WAIT_NS &&
-           (event >= 0.5 * batch || host_bound);
+           event >= (host_bound ? 0.15 : 0.5) * batch;
 }
 
 /*
@@ -195,7 +195,7 @@ static int cross_check(struct scr_sampler *s, double first_ns)
         return run_wall(s, 0, runs, &s->t_wall_ns);
     }
     for (int check = 0; check < CHECKS; check++) {
-        double event, wall, event_apart, wall_apart, queued;
+        double event, wall, event_apart, wall_apart, queued = 0;
         int status = run_both(s, runs, &event, &wall);
 
         s->t_wall_ns = wall / runs;
@@ -205,7 +205,8 @@ static int cross_check(struct scr_sampler *s, double first_ns)
         status = run_singles(s, runs, &event_apart, &wall_apart);
         if (status != SCR_OK || !is_time(s, event_apart))
             return status;
-        status = time_queue(s, runs, &queued);
+        if (event < SHORT_RUN_NS * runs)
+            status = time_queue(s, runs, &queued);
         if (status != SCR_OK)
             return status;
         if (scr_clocks_agree(event, wall, runs, launch_ns) &&
