@@ -62,6 +62,7 @@ struct scr_row {
      * throttled     the clock was held down while sampling
      * over-ideal over-roofline  above 100 %: what was assumed of the device or baseline is off
      * apart         a comparison was not interleaved
+     * host-bound    of a peer that says so: what the host takes to start the kernel is in its times
      * unsteady      the samples of one visit are slower than those of another by more than scatter
      * busy          half of the samples, or of a baseline sampled apart, or more come from visits
      *               before or after which others used the processors, or these were slow

@@ -118,7 +118,7 @@ static void test_a_row_that_is_right(void **state)
     assert_true(row.n_samples == 3 && row.t_median_ns == 2 && isnan(row.t_ci_lo_ns));
     run(peer, &f, "warm", &timed, &row);
     assert_string_equal(row.cache, "warm");
-    assert_string_equal(row.flags, "not-cold");
+    assert_string_equal(row.flags, "not-cold,host-bound");
     scr_peer_stop(&peer);
     peer_fixture_clear(&f);
 }

@@ -4,9 +4,11 @@
 
 Usage: test_torch_peer.py FOLDER-OF-PEERS [unittest arguments]
 """
+import itertools
 import sys
 import types
 import unittest
+import unittest.mock
 
 US = 1000  # nanoseconds
 CYCLE = 0.5  # nanoseconds of the device
@@ -122,11 +124,25 @@ class Sampling(unittest.TestCase):
             self.assertAlmostEqual(sample(), 50 * US, delta=2 * US)
             self.assertEqual(self.machine.waits[-1], torch_peer.MAX_WAIT)
             self.assertEqual(sample.host_bound, i + 1)
-        self.assertTrue(self.measure(fn)[1])
+        self.assertTrue(self.measure(fn)["host_bound"])
+
+    def test_most_samples_decide(self):
+        """Not the first one, which is of the warm-up, nor every third."""
+        for is_slow, bound in ((lambda i: i == 0, False), (lambda i: i % 3 == 0, False), (lambda i: i % 3, True)):
+            calls = itertools.count()
+            machine = self.machine
+
+            def fn():
+                machine.queue(5 * US, 10 * US)
+                if is_slow(next(calls)):
+                    machine.wait()
+
+            with unittest.mock.patch.object(torch_peer, "MAX_WAIT", torch_peer.MIN_WAIT):
+                self.assertEqual(self.measure(fn)["host_bound"], bound)
 
     def test_measure(self):
-        times, host_bound = self.measure(lambda: self.machine.queue(60 * US, 10 * US))
-        self.assertFalse(host_bound)
+        times = self.measure(lambda: self.machine.queue(60 * US, 10 * US))
+        self.assertFalse(times["host_bound"])
         self.assertEqual((times["timer"], times["cache"], times["stop"]), ("event", "cold", "interval"))
         self.assertTrue(all(abs(t - 10 * US) <= US for t in times["t_ns"]), times)
         self.assertGreater(self.size, 2 << 20)
@@ -137,8 +153,8 @@ class Sampling(unittest.TestCase):
         self.assertEqual(self.flushed, 0)
 
     def test_processors(self):
-        times, host_bound = self.measure(lambda: None, device="cpu")
-        self.assertEqual((times["timer"], host_bound, self.machine.waits), ("wall", False, []))
+        times = self.measure(lambda: None, device="cpu")
+        self.assertEqual((times["timer"], times["host_bound"], self.machine.waits), ("wall", False, []))
         self.assertGreater(self.flushed, 0)
 
 

@@ -117,7 +117,8 @@ static const struct {
 } letters[] = {
     {'m', "events-missing"}, {'r', "events-reversed"}, {'e', "events-off"}, {'C', "not-cold"},
     {'F', "near-floor"},     {'T', "throttled"},       {'I', "over-ideal"}, {'R', "over-roofline"},
-    {'A', "apart"},          {'U', "unsteady"},        {'B', "busy"},       {'W', "wide-interval"},
+    {'A', "apart"},          {'H', "host-bound"},      {'U', "unsteady"},   {'B', "busy"},
+    {'W', "wide-interval"},
 };
 enum { N_LETTERS = sizeof letters / sizeof letters[0] };
 

@@ -444,6 +444,7 @@ static const struct {
     {"unsteady", "slower at one moment than at another"},
     {"busy", "with the processors slow or used by others"},
     {"events-off", "whose device events and wall time disagree"},
+    {"host-bound", "with what the host takes to start a kernel"},
     {"over-ideal", "above 100 % of ideal"},
     {"over-roofline", "above the measured ceilings"},
     {NULL, "with an interval wider than +-5 % or fewer than 6 samples"},

@@ -644,6 +644,8 @@ static bool read_timing(const json_t *answer, bool warm, struct scr_row *row)
         snprintf(row->stop, sizeof row->stop, "%s", stop);
     if (!warm && strcmp(cache, "warm") == 0)
         scr_row_flag(row, "not-cold");
+    if (json_is_true(json_object_get(answer, "host_bound")))
+        scr_row_flag(row, "host-bound");
     return true;
 }
 

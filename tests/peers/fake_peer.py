@@ -199,7 +199,7 @@ def few(p):
 
 
 def warm(p):
-    return dict(right(p), cache="warm")
+    return dict(right(p), cache="warm", host_bound=True)
 
 
 def no_status(p):
