@@ -138,7 +138,7 @@ def memory(reports, commands):
             parts.append(f"`tile-skip`, {skip_of(fused)}, {needs} {commands.mark(fused, timed=False)}")
         if eager:
             parts.append(f"PyTorch, eager, needs {eager[0]['mem_peak_bytes'] / 1e9:.2f} GB in all for {heads} heads")
-        lines.append((f"{commands.name(report)}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1], timed=False)}",
+        lines.append((f"{report.label()}: {'; '.join(parts)} {commands.mark(dense[0], *eager[:1], timed=False)}",
                       f"the matrix: {'holds' if abs(32 * each / 2.147e9 - 1) < 0.1 else 'does not hold'}; the total is "
                       "another program's and is not judged"))
     return lines

@@ -11,8 +11,8 @@ REPORT    a published one, of whose device the commands are, such as nvidia-h100
 --page    where the commands stand (README.md); claims.md beside this file is another
 --only    the commands with these numbers
 --within  how far a time or a ratio may be from the published one (5 %): two runs of one program differ by more than the
-          interval of either. Up to three times as far it may be where the intervals meet, and what goes by the clock
-          of the device (times, and ratios of what was not sampled in turn) where that was throttled or not looked at
+          interval of either. Up to three times as far it may be where the intervals meet; so may the times of throttled
+          rows, and times and ratios of peers, which do not run in turn with ours and whose clock nobody looks at
 --timeout of a command (600 s)
 --work    the sweeps' own folders, DIR/N of command N (build/rerun); one that is there is replaced
 
@@ -38,7 +38,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RATIOS = (("speedup_vs_masked", "vs masked"), ("vs_no_skip", "vs no skip"), ("vs_softmax", "softmax over ours"),
           ("vs_framework", "PyTorch over ours"))
-BY_CLOCK = ("t_median_ns", "vs_softmax", "vs_framework")  # not sampled in turn with what they are held against
+BY_CLOCK = ("t_median_ns", "vs_softmax", "vs_framework")  # times, and ratios of a peer, which are not taken in turn
 DATA = ("pairs_live", "pairs_admissible")  # of the data alone
 COUNTS = ("tiles_live", "tiles_admissible", "qk_executed", "pv_executed", "workspace_bytes")  # of the parameters, too
 SAME = ("data_hash", "cache", "dtype", "peer", "kernel", "skip", "trace_head")
@@ -131,7 +131,7 @@ def interval(row, column):
 
 
 def clock_varies(row):
-    """Whether the device's clock may have been another: nobody looks at it while a peer runs."""
+    """Whether the device's clock was held down, or is not known: nobody looks at it while a peer runs."""
     return bool(row.get("peer")) or "throttled" in doubts(row)
 
 

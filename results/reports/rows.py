@@ -14,6 +14,7 @@ DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is und
           "not-cold": "with caches that could not be made cold",
           "near-floor": "shorter than three empty kernels", "unsteady": "slower at one moment than at another",
           "busy": "with the processors slow or used by others", "events-off": "device and host disagree on the time",
+          "host-bound": "with what the host takes to start it",
           "apart": "not timed beside what it is compared with",
           "over-ideal": "less time than masked-dense's times the tile density: the two differ in more than what is skipped",
           "over-roofline": "above the ceilings that were measured, which are too low then",
@@ -21,7 +22,7 @@ DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is und
 
 # As in the tables of the harness.
 LETTERS = {"throttled": "T", "not-cold": "C", "near-floor": "F", "unsteady": "U", "busy": "B", "events-off": "e",
-           "apart": "A", "over-ideal": "I", "over-roofline": "R", "wide-interval": "W"}
+           "host-bound": "H", "apart": "A", "over-ideal": "I", "over-roofline": "R", "wide-interval": "W"}
 
 
 class Report:
