@@ -64,13 +64,13 @@ class Tree(unittest.TestCase):
 
     def test_clocks_agree(self):
         """
-        On GPUs device and host agree within 5 % on the same runs of kernels above 50 us. A kernel below may be flagged, or
-        its runs back to back last longer: the host holds them up.
+        On GPUs device and host agree within 5 % on the same runs above 50 us. A row below, whose runs back to back are
+        held up by the host, may be flagged: single runs are too far below them then.
         """
         checked = 0
         for name in sorted(n for n in os.listdir(REPORTS) if os.path.isfile(os.path.join(REPORTS, n, "rows.jsonl"))):
             for r in map(json.loads, read(REPORTS, name, "rows.jsonl").splitlines()):
-                if not r["on_cpu"] and min(r.get("t_event_ns") or 0, r.get("t_median_ns") or 0) > 50e3:
+                if not r["on_cpu"] and (r.get("t_event_ns") or 0) > 50e3:
                     self.assertLess(abs(r["t_wall_ns"] / r["t_event_ns"] - 1), 0.05, f"{name}: {r['repro']}")
                     checked += 1
                 if not r["on_cpu"] and (r.get("t_median_ns") or 0) > 50e3:

@@ -105,8 +105,30 @@ def narrow(samples):
     return rank >= 0 and ordered[rank] >= 0.99 * median and ordered[n - 1 - rank] <= 1.01 * median
 
 
-class EventSampler:
-    """Runs fn once a call, on the current GPU, and returns nanoseconds of the GPU's clock.
+class WallSampler:
+    """Runs fn, which returns when it is done, once a call; returns nanoseconds of the host's clock.
+
+    flush is a buffer that is written before, or None.
+    """
+    timer = "wall"
+
+    def __init__(self, fn, flush):
+        self.fn, self.flush = fn, flush
+        self.host_bound = 0
+
+    def fill_cache(self):
+        if self.flush is not None:
+            self.flush.add_(1)
+
+    def __call__(self):
+        self.fill_cache()
+        begin = time.perf_counter_ns()
+        self.fn()
+        return time.perf_counter_ns() - begin
+
+
+class EventSampler(WallSampler):
+    """The same on the current GPU, by the GPU's clock.
 
     Python takes longer to start a kernel than many a kernel runs. So the GPU is kept busy until all
     is queued; a sample that it began before that has the host's time in it and is taken again with
@@ -116,14 +138,13 @@ class EventSampler:
     timer = "event"
 
     def __init__(self, fn, flush):
-        self.fn, self.flush = fn, flush
-        self.wait, self.host_bound = MIN_WAIT, 0
+        super().__init__(fn, flush)
+        self.wait = MIN_WAIT
 
     def __call__(self):
         while True:
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            if self.flush is not None:
-                self.flush.add_(1)
+            self.fill_cache()
             torch.cuda._sleep(self.wait)  # which leaves the caches as the flush did
             begin.record()
             self.fn()
@@ -139,21 +160,6 @@ class EventSampler:
         return 1e6 * begin.elapsed_time(end)
 
 
-class WallSampler:
-    """The same by the host's clock, of an fn that returns when it is done."""
-    timer, host_bound = "wall", 0
-
-    def __init__(self, fn, flush):
-        self.fn, self.flush = fn, flush
-
-    def __call__(self):
-        if self.flush is not None:
-            self.flush.add_(1)
-        begin = time.perf_counter_ns()
-        self.fn()
-        return time.perf_counter_ns() - begin
-
-
 def make_sampler(fn, problem, device):
     """Cold: a buffer over twice the last-level cache is written before each sample."""
     flush = None
@@ -165,10 +171,8 @@ def make_sampler(fn, problem, device):
 
 
 def measure(fn, problem, device):
-    """Samples as the harness does: until the interval is narrow, or the time is up.
-
-    Returns what the answer has of it.
-    """
+    """Samples as the harness does: until the interval is narrow, or the time is up. Returns
+    what the answer says of it."""
     limit = problem["time_limit_s"]
     if limit == 0:
         return {}

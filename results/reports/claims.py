@@ -153,8 +153,9 @@ def over_softmax(reports, commands, length=None):
         longest = max((r["seq_q"] for r in rows), default=None)
         row = min((r for r in rows if r["seq_q"] == longest), key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
-            found.append((f"{commands.name(report)}, {row['dtype']}, {longest} tokens, \"init\" windows, random data: {row['kernel']} "
-                          f"takes {ratio(row, 'vs_softmax')} as long {commands.mark(row, beside=report.beside(row))}", row))
+            found.append((f"{commands.name(report)}, {row['dtype']}, {longest} tokens, \"init\" windows, random data: "
+                          f"{row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
+                          f"{commands.mark(row, beside=report.beside(row))}", row))
     return found
 
 

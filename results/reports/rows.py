@@ -264,9 +264,9 @@ class Commands:
                [f"    [{i + 1}] {c}" for i, c in enumerate(self.list)] + ["", "</details>"]
 
 
-def dagger(report):
-    """Where a note on the report is to be read, see note_lines."""
-    return " †" if report.run.get("published_note") else ""
+def dagger(*reports):
+    """Where a note on one of the reports is to be read, see note_lines."""
+    return " †" if any(report.run.get("published_note") for report in reports) else ""
 
 
 def note_lines(reports, to_reports="results/reports/", sign="† "):

@@ -144,7 +144,7 @@ def answer_lines(reports):
             if best:
                 both, alone = (spread([r[c] for r in best]) for c in ("speedup_vs_masked", "vs_no_skip"))
                 sentences.append(f"{name}: {both} by window and threshold together, {alone} by the threshold alone.")
-        lines.append(f"- **{device}**{max(map(dagger, own))}: {' '.join(sentences)}")
+        lines.append(f"- **{device}**{dagger(*own)}: {' '.join(sentences)}")
     return lines + [""] if lines else []
 
 
