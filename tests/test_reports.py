@@ -285,7 +285,7 @@ class Publish(unittest.TestCase):
         self.assertRegex(text, rf"\| 5 %, in runs of 64 \| {cell} \[1\]<sup>T,F,I</sup> \|")
         self.assertRegex(text, rf"\| everything alive \| {cell} \[2\]<sup>W</sup> \|")
         self.assertRegex(text, "T throttled: with the clock held down.*; F near-floor: shorter than three empty kernels; "
-                               "I over-ideal.*; W wide")
+                               "A apart.*; I over-ideal.*; W wide")
         self.assertNotIn("U unsteady", text)
 
     def test_tables(self):
@@ -333,7 +333,7 @@ class Publish(unittest.TestCase):
 
     def test_rerun(self):
         """The commands beside the figures give these figures again, and one that is not so is found."""
-        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+        self.assertEqual(self.publish("--commit", "abc1234", "--note", "Half of it is missing.").returncode, 0)
         for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
             write(read(ROOT, name), self.dir, name)
         self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
@@ -341,6 +341,7 @@ class Publish(unittest.TestCase):
         # Times of a busy machine differ by any amount: what is shown here is which rows are held to which.
         p = self.rerun(text, "--only", "1,2", "--within", "100000")
         self.assertEqual((p.returncode, p.stderr), (0, ""), p.stdout)
+        self.assertTrue(p.stdout.startswith("a-cpu-ref: Half of it is missing.\n[1] "), p.stdout)
         self.assertRegex(p.stdout, r"(?m)^\[1\] tile-skip (tile|slice): .* now .*; vs masked .*: agrees$")
         self.assertIn("2 commands: 0 left out, 0 failed; 2 of 2 rows agree", p.stdout)
         self.assertNotIn("times will differ", p.stdout)
@@ -466,8 +467,14 @@ class Figures(Modules):
             row("tile-skip", "tile", 6.0, layer="iid", window="init"),
             row("tile-skip", "tile", 7.0, layer="planted:0.1x4", window="trained")])
         layer, made = self.tables.layers_of(report)
-        self.assertEqual((layer["best"]["t_median_ns"], layer["softmax"]["t_median_ns"]), (20.0, 80.0))
-        self.assertEqual((made["best"]["t_median_ns"], made["softmax"]), (7.0, None))
+        self.assertEqual([layer[k]["t_median_ns"] for k in ("best", "none", "softmax")], [20.0, 30.0, 80.0])
+        self.assertEqual((made["best"]["t_median_ns"], made["none"], made["softmax"]), (7.0, None, None))
+
+    def test_over_no_skip(self):
+        """Parameters that are bad for the kernel without skipping do not make a gain of it."""
+        for twin, none, gain in ((1.2, 15.0, 0.75), (1.2, 40.0, 1.2), (0.9, None, 0.9), (None, 15.0, None)):
+            layer = {"best": {"t_median_ns": 20.0, "vs_no_skip": twin}, "none": none and {"t_median_ns": none}}
+            self.assertEqual(self.tables.over_no_skip(layer), gain)
 
     def test_table_of_layers(self):
         """A column a device, whatever report has the row; what a command needs orders the layers."""
@@ -482,7 +489,8 @@ class Figures(Modules):
         def report(device, name, *rows):
             return types.SimpleNamespace(name=name, rows=rows, short=lambda: device, preset="traces", run={})
         whole, part, made = row("trace:w.safetensors"), row("trace:tests/data/p.safetensors"), row("planted:0.1x4", "trained")
-        reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made), report("B", "b-trained", made)]
+        none = row("planted:0.1x4", "trained", skip="none", t_median_ns=900.0, vs_no_skip=None)
+        reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made, none), report("B", "b-trained", made)]
         lines = self.tables.layer_lines(reports, self.rows.Commands())
         self.assertEqual(lines[2], "| | A | B |")
         heads = [line for line in lines if line.startswith("| **")]
@@ -492,7 +500,8 @@ class Figures(Modules):
         self.assertRegex(heads[2], r"a-traces/report.md\), 25 % alive \|  \|$")
         self.assertRegex(lines[lines.index(heads[0]) + 1], r"^\| over .*\| 1.00 µs, 4.00× .* \[1\] \| 1.00 µs, .* \[1\] \|$")
         self.assertTrue(lines[lines.index(heads[2]) + 1].endswith(" | not measured |"))
-        self.assertTrue(lines[lines.index(heads[0]) + 3].endswith("| not measured | not measured |"))
+        self.assertRegex(lines[lines.index(heads[0]) + 3], r"\| 900 ns, 0.90× \[2\]<sup>A.*</sup> \| not measured \|$")
+        self.assertTrue(lines[lines.index(heads[0]) + 4].endswith("| not measured | not measured |"))
 
     def test_kinds_of_layers(self):
         names = ("iid", "trace:tests/data/a.safetensors", "trace:a.x")

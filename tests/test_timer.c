@@ -291,7 +291,7 @@ static int take_next(void *user, double *ns)
 
 static void least_of_a_few(void **state)
 {
-    const double held_up[] = {3e6, 15e3, 16e3, -1}, slow[] = {3e9, 1e9, -1}, last[] = {4, 6, -1};
+    const double held_up[] = {3e6, 15e3, 16e3, -1}, slow[] = {3e9, 1e9, -1}, last[] = {4, 5, 6, -1};
     struct series s = {held_up, 0};
     double least;
 
@@ -301,11 +301,11 @@ static void least_of_a_few(void **state)
     assert_int_equal(s.taken, 3);
     s = (struct series){slow, 0};
     assert_int_equal(scr_time_least(take_next, &s, 3, 2e7, &least), SCR_OK);
-    assert_true(least == 3e9);
-    assert_int_equal(s.taken, 1);
-    s = (struct series){last, 0};
-    assert_int_equal(scr_time_least(take_next, &s, 3, 10, &least), SCR_OK);
+    assert_true(least == 1e9);
     assert_int_equal(s.taken, 2);
+    s = (struct series){last, 0};
+    assert_int_equal(scr_time_least(take_next, &s, 4, 15, &least), SCR_OK);
+    assert_int_equal(s.taken, 3);
     s = (struct series){slow, 0};
     assert_int_equal(scr_time_least(take_next, &s, 3, 1e12, &least), SCR_ERR_DEVICE);
 }

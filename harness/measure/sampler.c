@@ -175,7 +175,7 @@ bool scr_clocks_agree(double event, double wall, int runs, double launch_ns)
 
 bool scr_single_runs_agree(double event, double wall, double batch, double queued, int runs)
 {
-    bool host_bound = batch < SHORT_RUN_NS * runs && queued > 0.5 * batch;
+    bool host_bound = batch < SHORT_RUN_NS * runs && queued > 0.8 * batch;
 
     return event <= 1.02 * wall && wall <= 1.05 * event + runs * MOST_WAIT_NS &&
            event >= (host_bound ? 0.15 : 0.5) * batch;

@@ -87,7 +87,7 @@ bool scr_clocks_agree(double event, double wall, int runs, double launch_ns);
  * The same of runs that are timed one by one, as samples are, each with a launch and a wait of
  * 100 us at most. Nor can they take less than half of `batch`, which is what the events of as many
  * runs back to back took; less than 15 % of it where these are below 50 us and the host needs over
- * half of it to queue them (`queued`, ns of all), so that the device waited for the host.
+ * 80 % of it to queue them (`queued`, ns of all), so that the device waited for the host.
  */
 bool scr_single_runs_agree(double event, double wall, double batch, double queued, int runs);
 

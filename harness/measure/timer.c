@@ -409,7 +409,7 @@ int scr_time_least(scr_sample_fn fn, void *user, int most, double enough_ns, dou
     double spent = 0;
 
     *least = INFINITY;
-    for (int i = 0; i < most && spent < enough_ns; i++) {
+    for (int i = 0; i < most && (i < 2 || spent < enough_ns); i++) {
         double ns;
         int status = fn(user, &ns);
 

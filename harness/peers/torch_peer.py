@@ -17,6 +17,9 @@ MIN_SAMPLES, MAX_SAMPLES = 6, 2000
 UNKNOWN_CACHE = 128 << 20
 WARM_UP_S = 0.02
 MIN_WAIT, MAX_WAIT = 1 << 17, 1 << 22  # clock cycles of a GPU: 0.07 and 2.2 ms at 1.9 GHz
+SHORT_CYCLE_NS = 0.3  # no GPU's is shorter
+CALM = 10  # samples on end for which half the wait is enough, before it is halved
+HOST_PART = 0.05  # of a sample's time, from which on it matters
 
 
 def find_device(problem):
@@ -105,12 +108,12 @@ def narrow(samples):
     return rank >= 0 and ordered[rank] >= 0.99 * median and ordered[n - 1 - rank] <= 1.01 * median
 
 
-class WallSampler:
-    """Runs fn, which returns when it is done, once a call; returns nanoseconds of the host's clock.
+class Sampler:
+    """Runs fn once a call and returns how long that took, in nanoseconds of the clock `timer`.
 
-    flush is a buffer that is written before, or None.
+    flush       a buffer that is written before, outside of that time, or None
+    host_bound  counts samples with what the host takes to start fn in them
     """
-    timer = "wall"
 
     def __init__(self, fn, flush):
         self.fn, self.flush = fn, flush
@@ -120,6 +123,11 @@ class WallSampler:
         if self.flush is not None:
             self.flush.add_(1)
 
+
+class WallSampler(Sampler):
+    """By the host's clock, of an fn that returns when it is done."""
+    timer = "wall"
+
     def __call__(self):
         self.fill_cache()
         begin = time.perf_counter_ns()
@@ -127,41 +135,61 @@ class WallSampler:
         return time.perf_counter_ns() - begin
 
 
-class EventSampler(WallSampler):
-    """The same on the current GPU, by the GPU's clock.
+class EventSampler(Sampler):
+    """By the clock of the current GPU, of an fn that may return when it is queued.
 
     Python takes longer to start a kernel than many a kernel runs. So the GPU is kept busy until all
-    is queued; a sample that it began before that has the host's time in it and is taken again with
-    a longer wait, which stays. Where the longest is too short, or fn itself waits for the GPU, the
-    sample stands and is counted in host_bound.
+    is queued; a sample that it began before that may have the host's time in it and is taken again
+    with a longer wait, which stays for as long as it is needed. Where the longest is too short, or
+    fn itself waits for the GPU, the sample stands, and is counted in host_bound if more than
+    HOST_PART of its time was over when all was queued. The host's part may be less: where fn waits,
+    what the GPU did until then cannot be told from it.
     """
     timer = "event"
 
     def __init__(self, fn, flush):
         super().__init__(fn, flush)
-        self.wait = MIN_WAIT
+        self.wait, self.calm = MIN_WAIT, 0
+
+    def lower_wait(self, host_ns):
+        """Halves what a pause of the host has raised, but not what is needed: samples would be
+        taken again and again.
+
+        host_ns  what the host took from before the wait until all was queued
+        """
+        spare = self.wait > MIN_WAIT and 2 * host_ns < SHORT_CYCLE_NS * self.wait
+        self.calm = self.calm + 1 if spare else 0
+        if self.calm == CALM:
+            self.wait, self.calm = self.wait // 2, 0
 
     def __call__(self):
         while True:
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             self.fill_cache()
+            start = time.perf_counter_ns()
             torch.cuda._sleep(self.wait)  # which leaves the caches as the flush did
             begin.record()
             self.fn()
             end.record()
             early = begin.query()
+            queued = time.perf_counter_ns()
             end.synchronize()
-            if not early:
-                break
-            if self.wait >= MAX_WAIT:
-                self.host_bound += 1
+            left = time.perf_counter_ns() - queued
+            self.lower_wait(queued - start)
+            if not early or self.wait >= MAX_WAIT:
                 break
             self.wait *= 2
-        return 1e6 * begin.elapsed_time(end)
+        took = 1e6 * begin.elapsed_time(end)
+        self.host_bound += early and left < (1 - HOST_PART) * took
+        return took
 
 
 def make_sampler(fn, problem, device):
-    """Cold: a buffer over twice the last-level cache is written before each sample."""
+    """A sampler of fn on the device, by the GPU's clock where it is one.
+
+    Where the problem wants a cold cache, a buffer over twice the last-level cache is written before
+    each sample; a warm one is left as the run before left it.
+    """
     flush = None
     if problem["cache"] == "cold":
         size = 2 * (problem["cache_bytes"] or UNKNOWN_CACHE) + (16 << 20)
@@ -172,7 +200,7 @@ def make_sampler(fn, problem, device):
 
 def measure(fn, problem, device):
     """Samples as the harness does: until the interval is narrow, or the time is up. Returns
-    what the answer says of it."""
+    what the answer says of it: host_bound where more than half of the samples are."""
     limit = problem["time_limit_s"]
     if limit == 0:
         return {}

@@ -270,6 +270,9 @@ def main():
     if absent or not commands:
         parser.error(f"the page has no command {', '.join(map(str, sorted(absent)))} for {rerun.device}" if absent
                      else f"the page has no command for {rerun.device}")
+    for report in reports:
+        if report.run.get("published_note"):
+            print(f"{report.name}: {report.run['published_note']}", flush=True)
     status = None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)

@@ -118,34 +118,47 @@ def plain(x):
 
 
 LAYER_KINDS = [(MADE_LAYER, "Layers made like those of trained models"), (WHOLE_LAYER, "Whole recorded layers"),
-               (PART_LAYER, "Their first 1000 tokens, some heads")]
+               (PART_LAYER, "Their first 1000 or 1024 tokens, some heads")]
 
 
-def answer_lines(reports):
+def over_no_skip(layer):
+    """
+    What skipping dead pairs gains in a layer, None where that was not measured: against the same kernel that skips
+    nothing, with the same parameters or with those that are fastest for it, whichever is faster.
+    """
+    best, none = layer["best"], layer["none"]
+    twin = best.get("vs_no_skip")
+    return twin and min(twin, none["t_median_ns"] / best["t_median_ns"] if none else twin)
+
+
+def answer_lines(reports, doubts):
     """Does it pay? A line a device, of figures that the tables below have with their intervals."""
     said, lines = {}, []
     for report in reports:
         rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
         if report.preset != "full" or not all(rows.values()):
             continue
-        runs, none, scattered = (plain(rows[w]["speedup_vs_masked"]) for w in rows)
+        runs, none, scattered = (plain(r["speedup_vs_masked"]) + doubts.mark(r) for r in rows.values())
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
         said[report.short()] = [
             f"window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as `masked-dense` where 5 % of the "
             f"pairs are alive in runs of 64, {none} where none is, {scattered} where 1 % is scattered."]
         if softmax:
             said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
-                                        f"{plain(softmax['vs_softmax'])} as long as it.")
+                                        f"{plain(softmax['vs_softmax'])}{doubts.mark(softmax, report.beside(softmax))} "
+                                        "as long as it.")
     for device, sentences in said.items():
         own = [report for report in reports if report.short() == device]
-        layers = [layer["best"] for report in own for layer in layers_of(report)]
+        layers = [layer for report in own for layer in layers_of(report) if over_no_skip(layer)]
         for kind, name in LAYER_KINDS:
-            best = [r for r in layers if layer_kind(r) == kind and r.get("vs_no_skip")]
-            if best:
-                both, alone = (spread([r[c] for r in best]) for c in ("speedup_vs_masked", "vs_no_skip"))
+            of_kind = [layer for layer in layers if layer_kind(layer["best"]) == kind]
+            if of_kind:
+                both = spread([layer["best"]["speedup_vs_masked"] for layer in of_kind])
+                alone = spread([over_no_skip(layer) for layer in of_kind])
                 sentences.append(f"{name}: {both} by window and threshold together, {alone} by the threshold alone.")
         lines.append(f"- **{device}**{dagger(*own)}: {' '.join(sentences)}")
-    return lines + [""] if lines else []
+    intro = ["The tables below have the intervals, the commands, the notes (†) and what the letters at a figure mean.", ""]
+    return intro + lines + [""] if lines else []
 
 
 def spread(values):
@@ -179,7 +192,7 @@ def where(r):
 def caveat_lines(reports, commands):
     lines = ["Where skipping does not pay: rows that are slower, by their intervals, than `masked-dense`, and than the "
              "same kernel with the same parameters that skips nothing.", "",
-             "| report | slower than masked-dense | slower than without skipping | the worst, of the report's type |",
+             "| report | slower than masked-dense | slower than without skipping | the worst in the report's dtype |",
              "|---|---:|---:|---|"]
     for report in reports:
         rows, lost = losers(report)
@@ -192,17 +205,18 @@ def caveat_lines(reports, commands):
 
 
 def layers_of(report):
-    """Of each layer, all heads at once: the best row that skips, and the fastest softmax."""
+    """Of each layer, all heads at once: the fastest row that skips, that which skips nothing, and softmax."""
     every = [r for r in report.rows if is_layer(r) and r["status"] == "ok" and r.get("trace_head") is None]
     layers = []
     for layer in dict.fromkeys(layer_key(r) for r in every):
         of_layer = [r for r in every if layer_key(r) == layer and r.get("choice") != "given"]
         own = [r for r in of_layer if is_skip(r) and r.get("speedup_vs_masked") is not None]
         softmax = [r for r in of_layer if r.get("peer") and r["op"] == SOFTMAX and r.get("vs_softmax") is not None]
+        none = [r for r in of_layer if r.get("kernel") == "tile-skip" and r.get("skip") == "none" and r.get("t_median_ns")]
         if own:
-            best = min(own, key=lambda r: r["t_median_ns"])
-            layers.append({"report": report, "best": best,
-                           "softmax": min(softmax, key=lambda r: r["t_median_ns"], default=None)})
+            fastest = {name: min(rows, key=lambda r: r["t_median_ns"], default=None)
+                       for name, rows in (("best", own), ("none", none), ("softmax", softmax))}
+            layers.append({"report": report, **fastest})
     return layers
 
 
@@ -218,8 +232,9 @@ def layer_lines(reports, commands):
              "first two of random data (half of the windows below 12 tokens, a ninth above 130); then parts of layers that "
              "were recorded, in this repository; then whole ones, whose files "
              "[are not](results/reports/README.md#recorded-layers). *% alive*: of the pairs inside mask and window. *The "
-             "threshold alone* is against the same kernel with the same parameters and nothing skipped, windows and all; "
-             "below 1× the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
+             "threshold alone* is against the same kernel with the same parameters and nothing skipped but what is outside "
+             "the windows; the next line is against that kernel with the parameters that are fastest for it. Below 1× the "
+             "skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
              "fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
              "processor it has no fused kernel for a dk that is not dv.", "",
              "| | " + " | ".join(columns) + " |",
@@ -251,9 +266,16 @@ def softmax_over_ours(layer, commands):
     return peer and cell(peer, "vs_softmax", commands, beside=layer["report"].beside(peer))
 
 
+def nothing_skipped(layer, commands):
+    best, none = layer["best"], layer["none"]
+    return none and (f"{time_of(none)}, {plain(none['t_median_ns'] / best['t_median_ns'])} "
+                     f"{commands.mark(none, beside=best, apart=True)}")
+
+
 LAYER_FIGURES = [
     ("over `masked-dense`", lambda layer, commands: cell(layer["best"], "speedup_vs_masked", commands)),
     ("the threshold alone", threshold_alone),
+    ("nothing skipped, own parameters, over ours", nothing_skipped),
     ("softmax attention over ours", softmax_over_ours),
 ]
 
@@ -275,7 +297,7 @@ def figures_block(reports):
     if not reports:
         return [NONE_YET]
     commands = Commands()
-    lines = picture_lines(reports, "results/reports") + answer_lines(every)
+    lines = picture_lines(reports, "results/reports") + answer_lines(every, commands.doubts)
     lines += ["How many times faster than `masked-dense` with its own fastest parameters, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
               "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
