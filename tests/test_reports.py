@@ -64,14 +64,16 @@ class Tree(unittest.TestCase):
 
     def test_clocks_agree(self):
         """
-        On GPUs device and host agree within 5 % on the same runs above 50 us. A row below, whose runs back to back are
-        held up by the host, may be flagged: single runs are too far below them then.
+        On GPUs device and host agree within 5 % on the same runs above 50 us, beside a launch and a wait for the end,
+        some 20 us over 32 runs. A row below, whose runs back to back are held up by the host, may be flagged: single
+        runs are too far below them then.
         """
         checked = 0
         for name in sorted(n for n in os.listdir(REPORTS) if os.path.isfile(os.path.join(REPORTS, n, "rows.jsonl"))):
             for r in map(json.loads, read(REPORTS, name, "rows.jsonl").splitlines()):
                 if not r["on_cpu"] and (r.get("t_event_ns") or 0) > 50e3:
-                    self.assertLess(abs(r["t_wall_ns"] / r["t_event_ns"] - 1), 0.05, f"{name}: {r['repro']}")
+                    apart = abs(r["t_wall_ns"] - r["t_event_ns"])
+                    self.assertLess(apart, 0.05 * r["t_event_ns"] + 1e3, f"{name}: {r['repro']}")
                     checked += 1
                 if not r["on_cpu"] and (r.get("t_median_ns") or 0) > 50e3:
                     self.assertNotIn("events-", r.get("flags") or "", f"{name}: {r['repro']}")
