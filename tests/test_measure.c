@@ -381,8 +381,8 @@ static void clocks_agree(void **state)
     assert_false(scr_single_runs_agree(64 * us, 2600 * us, 600 * us, 100 * us, 32));
     assert_false(scr_single_runs_agree(2700 * us, 2600 * us, 600 * us, 100 * us, 32));
     /* of 10 us, which the host takes 30 to queue */
-    assert_true(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 950 * us, 32));
-    assert_false(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 600 * us, 32));
+    assert_true(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 800 * us, 32));
+    assert_false(scr_single_runs_agree(320 * us, 1300 * us, 960 * us, 740 * us, 32));
     assert_false(scr_single_runs_agree(320 * us, 300 * us, 960 * us, 950 * us, 32));
     assert_false(scr_single_runs_agree(96 * us, 1300 * us, 960 * us, 950 * us, 32));
     /* of a millisecond, where 100 us hide no other clock, and a host that computes hides nothing */

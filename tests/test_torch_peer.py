@@ -12,6 +12,7 @@ import unittest.mock
 
 US = 1000  # nanoseconds
 CYCLE = 0.5  # nanoseconds of the device
+WAKING = 10 * US  # for a host that has waited for the device
 
 
 class Machine:
@@ -54,7 +55,7 @@ class Event:
         return self.at <= self.machine.host
 
     def synchronize(self):
-        self.machine.host = max(self.machine.host, self.at)
+        self.machine.host = max(self.machine.host, self.at) + WAKING
 
     def elapsed_time(self, end):
         assert end.at <= self.machine.host, "nobody waited for the end"
@@ -180,8 +181,14 @@ class Sampling(unittest.TestCase):
             machine.wait()
             machine.queue(30 * US, after)
 
+        def short():
+            """Waking up takes the host longer than it kept the device waiting."""
+            machine.queue(5 * US, 5 * US)
+            machine.wait()
+            machine.queue(5 * US, 10 * US)
+
         for fn, bound in ((lambda: many(2000 * US), False), (lambda: many(20 * US), True),
-                          (lambda: waits_between(10 * US, 1000 * US), False),
+                          (lambda: waits_between(10 * US, 2000 * US), False), (short, True),
                           (lambda: waits_between(10 * US, 500 * US), True),
                           (lambda: waits_between(50000 * US, 50000 * US), True)):  # nobody can tell
             sample = torch_peer.EventSampler(fn, self)

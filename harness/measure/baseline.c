@@ -12,7 +12,7 @@
 static const double HOPELESS = 1.6;
 
 enum { BRIEF_RUNS = 5 };
-static const double BRIEF_NS = 2e7; /* of all of them, but for the last, and for the first two */
+static const double BRIEF_NS = 2e7; /* spent: after two runs there is none more */
 
 static const double TUNE_LIMIT_S = 0.05; /* for each in the final, at most */
 

@@ -50,9 +50,9 @@ struct scr_time_result {
 int scr_time_sample(scr_sample_fn fn, void *user, double limit_s, struct scr_time_result *out);
 
 /*
- * The least of up to `most` samples, in nanoseconds. After two, so that one that is held up does not
- * count, none is taken any more when those before have taken enough_ns together. Returns SCR_OK or what the first failing call of fn
- * returned; *least says nothing then.
+ * The least of up to `most` samples, in nanoseconds. After two, so that one that is held up does
+ * not count, none is taken any more when those before have taken enough_ns together. Returns SCR_OK
+ * or what the first failing call of fn returned; *least says nothing then.
  */
 int scr_time_least(scr_sample_fn fn, void *user, int most, double enough_ns, double *least);
 

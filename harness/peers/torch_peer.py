@@ -20,6 +20,7 @@ MIN_WAIT, MAX_WAIT = 1 << 17, 1 << 22  # clock cycles of a GPU: 0.07 and 2.2 ms 
 SHORT_CYCLE_NS = 0.3  # no GPU's is shorter
 CALM = 10  # samples on end for which half the wait is enough, before it is halved
 HOST_PART = 0.05  # of a sample's time, from which on it matters
+WAKING_NS = 50e3  # at most, for the host that has waited for a GPU
 
 
 def find_device(problem):
@@ -142,8 +143,8 @@ class EventSampler(Sampler):
     is queued; a sample that it began before that may have the host's time in it and is taken again
     with a longer wait, which stays for as long as it is needed. Where the longest is too short, or
     fn itself waits for the GPU, the sample stands, and is counted in host_bound if more than
-    HOST_PART of its time was over when all was queued. The host's part may be less: where fn waits,
-    what the GPU did until then cannot be told from it.
+    HOST_PART of its time may have been over when all was queued. The host's part may be less: where
+    fn waits, what the GPU did until then cannot be told from it.
     """
     timer = "event"
 
@@ -174,7 +175,7 @@ class EventSampler(Sampler):
             early = begin.query()
             queued = time.perf_counter_ns()
             end.synchronize()
-            left = time.perf_counter_ns() - queued
+            left = time.perf_counter_ns() - queued - WAKING_NS  # at least
             self.lower_wait(queued - start)
             if not early or self.wait >= MAX_WAIT:
                 break

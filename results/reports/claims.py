@@ -186,7 +186,7 @@ def skip_gain(reports, commands):
     for report in reports:
         rows = [r for r in report.find(workload="iid", window="init", seq_q=2048, r=2)
                 if is_skip(r) and r.get("vs_no_skip") and r.get("choice") != "given"]
-        row = max(rows, key=lambda r: r["vs_no_skip"], default=None)
+        row = min(rows, key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
             lo, hi = row.get("vs_no_skip_lo"), row.get("vs_no_skip_hi")
             verdict = ("undecided: no interval" if lo is None or hi is None else "a loss" if hi < 1

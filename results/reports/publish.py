@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a published report of a sweep's folder: results/reports/NAME.
 
-Usage: publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT]
+Usage: publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT] [--without 'COLUMN=GLOB ...']...
 
 FOLDER    what a sweep has written, see results/README.md
 NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces behind it for these presets
@@ -10,6 +10,9 @@ NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces beh
 --partial take a sweep that did not come to its end, too
 --note    what a reader must know of this report, a sentence; it stands first in report.md, in the list of reports and below
           the figures of README.md
+--without rows that would not come out again, as is known; --note must say why. 'peer=?* seq_q<=4096' are those of peers
+          up to 4096 tokens. Of the others the harness (HARNESS, default build/harness/harness) makes report and pictures
+          anew, and run.json has how many are left out
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
@@ -18,12 +21,14 @@ the project's root has it, the host is NAME, the user is user. Where a home, the
 file nothing is published. A report is replaced as a whole.
 """
 import argparse
+import fnmatch
 import getpass
 import json
 import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -175,8 +180,46 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def publish(folder, name, reports, commit=None, partial=False, note=None):
+def matches(row, conditions):
+    """Whether a row is as 'COLUMN=GLOB COLUMN<=NUMBER' says, in all of its words."""
+    for word in conditions.split():
+        found = re.fullmatch(r"(\w+)(<=|=)(.*)", word)
+        if not found or found[1] not in row:
+            raise Refused(f"'{word}' is neither COLUMN=GLOB nor COLUMN<=NUMBER, or its rows have no such column")
+        value = row[found[1]]
+        if not (fnmatch.fnmatchcase("" if value is None else str(value), found[3]) if found[2] == "="
+                else value is not None and value <= float(found[3])):
+            return False
+    return True
+
+
+def leave_out(folder, without, into):
+    """A sweep's folder without some rows; returns how many these are."""
+    shutil.copytree(folder, into)
+    rows = read_rows(folder)
+    kept = [r for r in rows if not any(matches(r, conditions) for conditions in without)]
+    with open(os.path.join(into, "rows.jsonl"), "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(r) + "\n" for r in kept)
+    harness = os.environ.get("HARNESS", os.path.join(HERE, "..", "..", PROGRAM))
+    p = subprocess.run([harness, "--plot", into], capture_output=True, text=True, check=False)
+    if p.returncode != 0:
+        raise Refused(f"{harness} --plot: {p.stderr.strip()}")
+    return len(rows) - len(kept)
+
+
+def publish(folder, name, reports, commit=None, partial=False, note=None, without=()):
     """The files of a report; returns its folder."""
+    if without:
+        if not note:
+            raise Refused("rows are left out for a reason: say it by --note")
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
+            rest = os.path.join(aside, "rest")
+            left_out = leave_out(folder, without, rest)
+            return publish_all(rest, name, reports, commit, partial, note, left_out)
+    return publish_all(folder, name, reports, commit, partial, note)
+
+
+def publish_all(folder, name, reports, commit, partial, note, left_out=0):
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
     rows = read_rows(folder)
@@ -197,6 +240,8 @@ def publish(folder, name, reports, commit=None, partial=False, note=None):
     run["machine"].update(host=name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))
     if note:
         run["published_note"] = note
+    if left_out:
+        run["rows_left_out"] = left_out
     into = os.path.join(reports, name)
     # Beside the old report, which stays until all of the new one is there.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
@@ -222,18 +267,19 @@ def publish(folder, name, reports, commit=None, partial=False, note=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage="publish.py FOLDER NAME [--reports DIR] [--commit HASH] [--partial] [--note TEXT]")
+    parser = argparse.ArgumentParser(usage=__doc__.split("Usage: ")[1].split("\n\n")[0])
     parser.add_argument("folder")
     parser.add_argument("name")
     parser.add_argument("--reports", default=HERE)
     parser.add_argument("--commit")
     parser.add_argument("--partial", action="store_true")
     parser.add_argument("--note")
+    parser.add_argument("--without", action="append", default=[])
     o = parser.parse_args()
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9.]+)+", o.name):
         parser.error(f"'{o.name}' is not DEVICE-BACKEND in small letters, such as nvidia-h100-cuda")
     try:
-        into = publish(o.folder, o.name, o.reports, o.commit, o.partial, o.note)
+        into = publish(o.folder, o.name, o.reports, o.commit, o.partial, o.note, o.without)
     except (Refused, OSError, ValueError, KeyError) as e:
         print(f"publish.py: {o.folder}: {e}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ DOUBTS = {"throttled": "with the clock held down, by power or heat, as it is und
           "apart": "not timed beside what it is compared with",
           "over-ideal": "less time than masked-dense's times the tile density: the two differ in more than what is skipped",
           "over-roofline": "above the ceilings that were measured, which are too low then",
-          "wide-interval": "a time within more than ±5 %, or of fewer than six samples"}
+          "wide-interval": "a time or a ratio within more than ±5 %, or of fewer than six samples"}
 
 # As in the tables of the harness.
 LETTERS = {"throttled": "T", "not-cold": "C", "near-floor": "F", "unsteady": "U", "busy": "B", "events-off": "e",
@@ -184,6 +184,12 @@ def ratio(r, column):
     return f"{number(x)}× ({number(lo)}–{number(hi)})"
 
 
+def is_wide(r, column):
+    """Whether the interval of a ratio is over 10 % of it."""
+    x, lo, hi = (r.get(column + end) for end in ("", "_lo", "_hi"))
+    return x is not None and lo is not None and hi is not None and hi - lo > 2 * 0.05 * x
+
+
 def limit_of(rows):
     """How long the rows of a sweep were sampled: the words of its option. A peer's row does not tell."""
     for words in (shlex.split(r["repro"]) for r in rows if not r.get("peer")):
@@ -218,8 +224,11 @@ class Doubts:
     def __init__(self):
         self.used = set()
 
-    def mark(self, *rows, apart=False):
+    def mark(self, *rows, apart=False, column=None):
+        """column: of the first row, a ratio that is the figure."""
         known = {flag for r in rows if r for flag in doubts(r)} | ({"apart"} if apart else set())
+        if column and is_wide(rows[0], column):
+            known.add("wide-interval")
         found = [flag for flag in DOUBTS if flag in known]
         self.used.update(found)
         return f"<sup>{','.join(LETTERS[flag] for flag in found)}</sup>" if found else ""
@@ -244,17 +253,18 @@ class Commands:
             self.reports.append(report)
         return report.label() + dagger(report)
 
-    def mark(self, *rows, timed=True, beside=None, apart=False):
+    def mark(self, *rows, timed=True, beside=None, apart=False, column=None):
         """
         The numbers of the rows' commands, each with the letters of its doubts where the figure is one of times.
         beside: a row that the figure needs, too, whose command stands elsewhere. apart: the two were not timed in turns.
+        column: the ratio that the figure is.
         """
         marks = []
         for r in rows:
             command = command_of(r)
             if command not in self.list:
                 self.list.append(command)
-            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside, apart=apart) if timed else ""))
+            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside, apart=apart, column=column) if timed else ""))
         return " ".join(marks)
 
     def lines(self):

@@ -9,6 +9,7 @@ A figure that is not in the rows of a published report is in none of the three: 
 rows say.
 """
 import argparse
+import math
 import os
 import re
 import sys
@@ -33,7 +34,7 @@ def cell(row, column, commands, **beside):
     if not said:
         return ""
     way = row["kernel"] if row.get("peer") else skip_of(row)
-    return f"{time_of(row)}, {said}, {way} {commands.mark(row, **beside)}"
+    return f"{time_of(row)}, {said}, {way} {commands.mark(row, column=column, **beside)}"
 
 
 def against_masked(text, workload, window="inf", seq=None):
@@ -49,17 +50,17 @@ def with_windows(report, commands):
     return said and f"{seq}: {said}"
 
 
-def fastest_peer(report, op, column, workload, window):
-    """The fastest peer of an operator, at the greatest length that one has run, or None."""
-    rows = [r for r in report.find(seq_q=None, workload=workload, window=window)
+def fastest_peer(report, op, column, workload, window, seq=None):
+    """The fastest peer of an operator, at a length or at the greatest that one has run, or None."""
+    rows = [r for r in report.find(seq_q=seq, workload=workload, window=window)
             if r.get("peer") and r["op"] == op and r.get(column) and r.get("t_median_ns")]
     longest_of = max((r["seq_q"] for r in rows), default=None)
     return min((r for r in rows if r["seq_q"] == longest_of), key=lambda r: r["t_median_ns"], default=None)
 
 
-def against_peer(text, op, column, workload, window):
+def against_peer(text, op, column, workload, window, seq=None):
     def figure(report, commands):
-        row = fastest_peer(report, op, column, workload, window)
+        row = fastest_peer(report, op, column, workload, window, seq)
         said = row and cell(row, column, commands, beside=report.beside(row))
         return said and f"{row['seq_q']}: {said}"
     return text, figure
@@ -93,6 +94,7 @@ def break_even_cell(report, commands):
 
 
 SCATTERED = "planted:0.01x4"
+MASKED = "speedup_vs_masked"
 FIGURES = [
     against_masked("1 % of the pairs alive, in runs of 64 tokens", "planted:0.01x64"),
     against_masked("5 %, in runs of 64", "planted:0.05x64"),
@@ -108,6 +110,7 @@ FIGURES = [
     against_peer("softmax attention, which knows no window, over ours with \"init\" windows", SOFTMAX, "vs_softmax",
                  "iid", "init"),
     against_peer("softmax attention over ours, 5 % alive, no window", SOFTMAX, "vs_softmax", "planted:0.05x64", "inf"),
+    against_peer("the same at 512 tokens", SOFTMAX, "vs_softmax", "planted:0.05x64", "inf", seq=512),
     against_peer("this operator in PyTorch over ours, 5 % alive", SCREENING, "vs_framework", "planted:0.05x64", "inf"),
 ]
 
@@ -121,14 +124,33 @@ LAYER_KINDS = [(MADE_LAYER, "Layers made like those of trained models"), (WHOLE_
                (PART_LAYER, "Their first 1000 or 1024 tokens, some heads")]
 
 
+def over_none(layer):
+    """
+    The time of the layer's row that skips nothing, with the parameters that the tables have for it, over that of the
+    best that skips: as a row has a ratio, with an interval. Each was sampled in turn with the same masked-dense, so it
+    is the quotient of those two ratios, whose errors add as squares. None where that was not measured.
+    """
+    best, none = layer["best"], layer["none"]
+    if none and none.get("params") == best.get("params"):
+        return {end: best.get("vs_no_skip" + end) for end in ("", "_lo", "_hi")}
+    if not none or none.get("masked_params") != best.get("masked_params") or \
+            not all(r.get(MASKED + end) for r in (best, none) for end in ("", "_lo", "_hi")):
+        return None
+    x = best[MASKED] / none[MASKED]
+    below = math.hypot(math.log(best[MASKED] / best[MASKED + "_lo"]), math.log(none[MASKED + "_hi"] / none[MASKED]))
+    above = math.hypot(math.log(best[MASKED + "_hi"] / best[MASKED]), math.log(none[MASKED] / none[MASKED + "_lo"]))
+    return {"": x, "_lo": x * math.exp(-below), "_hi": x * math.exp(above)}
+
+
 def over_no_skip(layer):
     """
     What skipping dead pairs gains in a layer, None where that was not measured: against the same kernel that skips
-    nothing, with the same parameters or with those that are fastest for it, whichever is faster.
+    nothing, with the same parameters or with its own, whichever is faster. And the column, and the rows that it is of.
     """
-    best, none = layer["best"], layer["none"]
-    twin = best.get("vs_no_skip")
-    return twin and min(twin, none["t_median_ns"] / best["t_median_ns"] if none else twin)
+    best, twin, own = layer["best"], layer["best"].get("vs_no_skip"), over_none(layer)
+    if twin is None:
+        return None
+    return (own[""], None, best, layer["none"]) if own and own[""] and own[""] < twin else (twin, "vs_no_skip", best)
 
 
 def answer_lines(reports, doubts):
@@ -138,14 +160,14 @@ def answer_lines(reports, doubts):
         rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
         if report.preset != "full" or not all(rows.values()):
             continue
-        runs, none, scattered = (plain(r["speedup_vs_masked"]) + doubts.mark(r) for r in rows.values())
+        runs, none, scattered = (plain(r[MASKED]) + doubts.mark(r, column=MASKED) for r in rows.values())
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
         said[report.short()] = [
             f"window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as `masked-dense` where 5 % of the "
             f"pairs are alive in runs of 64, {none} where none is, {scattered} where 1 % is scattered."]
         if softmax:
             said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
-                                        f"{plain(softmax['vs_softmax'])}{doubts.mark(softmax, report.beside(softmax))} "
+                                        f"{plain(softmax['vs_softmax'])}{doubts.mark(softmax, report.beside(softmax), column='vs_softmax')} "
                                         "as long as it.")
     for device, sentences in said.items():
         own = [report for report in reports if report.short() == device]
@@ -153,17 +175,19 @@ def answer_lines(reports, doubts):
         for kind, name in LAYER_KINDS:
             of_kind = [layer for layer in layers if layer_kind(layer["best"]) == kind]
             if of_kind:
-                both = spread([layer["best"]["speedup_vs_masked"] for layer in of_kind])
-                alone = spread([over_no_skip(layer) for layer in of_kind])
-                sentences.append(f"{name}: {both} by window and threshold together, {alone} by the threshold alone.")
+                both = spread([(layer["best"][MASKED], MASKED, layer["best"]) for layer in of_kind], doubts)
+                alone = spread([over_no_skip(layer) for layer in of_kind], doubts)
+                sentences.append(f"{name}: {both} over `masked-dense`, by window and threshold together; {alone} over the "
+                                 "fastest that skips by window alone.")
         lines.append(f"- **{device}**{dagger(*own)}: {' '.join(sentences)}")
-    intro = ["The tables below have the intervals, the commands, the notes (†) and what the letters at a figure mean.", ""]
+    intro = ["†: see the notes below the tables, which say what the letters at a figure mean, too.", ""]
     return intro + lines + [""] if lines else []
 
 
-def spread(values):
-    ends = dict.fromkeys(plain(x) for x in (min(values), max(values)))
-    return " to ".join(ends)
+def spread(figures, doubts):
+    """The least and the greatest of ratios, each with its column and the rows that it is of."""
+    ends = (min(figures, key=lambda f: f[0]), max(figures, key=lambda f: f[0]))
+    return " to ".join(dict.fromkeys(plain(x) + doubts.mark(*rows, column=column) for x, column, *rows in ends))
 
 
 def shape_text(s):
@@ -233,8 +257,8 @@ def layer_lines(reports, commands):
              "were recorded, in this repository; then whole ones, whose files "
              "[are not](results/reports/README.md#recorded-layers). *% alive*: of the pairs inside mask and window. *The "
              "threshold alone* is against the same kernel with the same parameters and nothing skipped but what is outside "
-             "the windows; the next line is against that kernel with the parameters that are fastest for it. Below 1× the "
-             "skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
+             "the windows; the next line is against that kernel with the parameters that the tables have for it. Below 1× "
+             "the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
              "fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
              "processor it has no fused kernel for a dk that is not dv.", "",
              "| | " + " | ".join(columns) + " |",
@@ -246,7 +270,7 @@ def layer_lines(reports, commands):
                      " | ".join(layer_shape(layer) if layer else "" for layer in each) + " |")
         for text, figure in LAYER_FIGURES:
             cells = [figure(layer, commands) if layer else "" for layer in each]
-            lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
+            lines.append(f"| {text} | " + " | ".join(c or "not published" for c in cells) + " |")
     return lines + [""]
 
 
@@ -266,16 +290,19 @@ def softmax_over_ours(layer, commands):
     return peer and cell(peer, "vs_softmax", commands, beside=layer["report"].beside(peer))
 
 
-def nothing_skipped(layer, commands):
-    best, none = layer["best"], layer["none"]
-    return none and (f"{time_of(none)}, {plain(none['t_median_ns'] / best['t_median_ns'])} "
-                     f"{commands.mark(none, beside=best, apart=True)}")
+def by_window_alone(layer, commands):
+    none, own = layer["none"], over_none(layer)
+    said = own and ratio(own, "")
+    if not said:
+        return None
+    same = ", the same parameters" if none.get("params") == layer["best"].get("params") else ""
+    return f"{time_of(none)}, {said}{same} {commands.mark(none, beside=layer['best'])}"
 
 
 LAYER_FIGURES = [
     ("over `masked-dense`", lambda layer, commands: cell(layer["best"], "speedup_vs_masked", commands)),
     ("the threshold alone", threshold_alone),
-    ("nothing skipped, own parameters, over ours", nothing_skipped),
+    ("by window alone, own parameters, over ours", by_window_alone),
     ("softmax attention over ours", softmax_over_ours),
 ]
 
@@ -300,7 +327,8 @@ def figures_block(reports):
     lines = picture_lines(reports, "results/reports") + answer_lines(every, commands.doubts)
     lines += ["How many times faster than `masked-dense` with its own fastest parameters, which computes every tile, those "
               "outside the window, too. In a cell: the time, the ratio with its 95 % interval, whether whole tiles are left "
-              "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command. "
+              "out (`tile`) or parts of one, too (`slice`), where the faster one was taken, and the number of the command; "
+              "the letters of what is to be taken with care, and the notes (†), stand below the tables. "
               "\"init\" windows are those that a model starts with, of 2 to 256 tokens by head."
               + (" PyTorch does not run by OpenCL on a GPU." if any(r.backend == "OpenCL" and not r.on_cpu for r in reports)
                  else ""), ""]
@@ -310,7 +338,7 @@ def figures_block(reports):
     for text, figure in FIGURES:
         cells = [figure(r, commands) or "" for r in reports]
         if any(cells):
-            lines.append(f"| {text} | " + " | ".join(c or "not measured" for c in cells) + " |")
+            lines.append(f"| {text} | " + " | ".join(c or "not published" for c in cells) + " |")
     lines.append("")
     lines += layer_lines(every, commands)
     return lines + caveat_lines(reports + layers, commands) + [""] + note_lines(reports + layers) + commands.lines()
