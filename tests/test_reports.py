@@ -234,10 +234,11 @@ class Publish(unittest.TestCase):
                          [[r.get(k) or "" for k in which] for r in every if r not in gone])
         self.assertEqual(json.loads(read(folder, "run.json"))["rows_left_out"], len(gone))
         self.assertNotRegex(read(folder, "report.md"), r"planted:.*\| slice \|")
-        for wrong in ("no_column=1", "seq_q", "seq_q>3"):
+        for wrong, said in (("no_column=1", "is neither"), ("seq_q", "is neither"), ("seq_q>3", "is neither"),
+                            ("kernel=no_such", "no such row"), ("kernel<=3", "no such row"), ("seq_q<=x", "could not")):
             p = self.publish("--commit", "abc1234", "--note", "x", "--without", wrong, HARNESS=HARNESS)
             self.assertEqual((p.returncode, p.stderr.count("Traceback")), (1, 0), p.stderr)
-            self.assertIn(f"'{wrong}' is neither", p.stderr)
+            self.assertRegex(p.stderr, said)
         p = self.publish("--commit", "abc1234", "--note", "x", "--without", "skip=slice", HARNESS="/bin/false")
         self.assertEqual(p.returncode, 1)
         self.assertEqual([name for name in os.listdir(self.reports) if name.startswith(".")], [])
@@ -507,24 +508,24 @@ class Figures(Modules):
         return {"params": "A=1", "masked_params": "B=1", "speedup_vs_masked": x, "speedup_vs_masked_lo": x / off,
                 "speedup_vs_masked_hi": x * off, **more}
 
-    def test_over_none(self):
+    def test_over_skip_none(self):
         """Two times of the same sweep drift apart: the ratio is of what each was sampled in turn with."""
         best = self.against_masked(3.0, math.exp(0.03), t_median_ns=20.0, vs_no_skip=1.2, vs_no_skip_lo=1.1, vs_no_skip_hi=1.3)
         none = self.against_masked(4.0, math.exp(0.04), t_median_ns=25.0, params="A=2")
-        own = self.tables.over_none({"best": best, "none": none})
+        own = self.tables.over_skip_none({"best": best, "none": none})
         for end, x in (("", 0.75), ("_lo", 0.75 * math.exp(-0.05)), ("_hi", 0.75 * math.exp(0.05))):
             self.assertAlmostEqual(own[end], x)
-        same = self.tables.over_none({"best": best, "none": {**none, "params": "A=1"}})
+        same = self.tables.over_skip_none({"best": best, "none": {**none, "params": "A=1"}})
         self.assertEqual(same, {"": 1.2, "_lo": 1.1, "_hi": 1.3})
         for other in (None, {**none, "masked_params": "B=2"}, {**none, "speedup_vs_masked_lo": None}):
-            self.assertIsNone(self.tables.over_none({"best": best, "none": other}))
+            self.assertIsNone(self.tables.over_skip_none({"best": best, "none": other}))
 
-    def test_over_no_skip(self):
+    def test_threshold_gain(self):
         """Parameters that are bad for the kernel without skipping do not make a gain of it."""
         for twin, none, gain in ((1.2, 4.0, 0.75), (1.2, 2.0, 1.2), (0.9, None, 0.9), (None, 4.0, None)):
             best = self.against_masked(3.0, vs_no_skip=twin)
             none = none and self.against_masked(none, params="A=2")
-            found = self.tables.over_no_skip({"best": best, "none": none})
+            found = self.tables.threshold_gain({"best": best, "none": none})
             self.assertEqual(found and found[0], gain)
             if found:
                 self.assertEqual(found[1:], (None, best, none) if gain == 0.75 else ("vs_no_skip", best))

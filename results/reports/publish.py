@@ -180,24 +180,27 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def matches(row, conditions):
-    """Whether a row is as 'COLUMN=GLOB COLUMN<=NUMBER' says, in all of its words."""
-    for word in conditions.split():
-        found = re.fullmatch(r"(\w+)(<=|=)(.*)", word)
-        if not found or found[1] not in row:
-            raise Refused(f"'{word}' is neither COLUMN=GLOB nor COLUMN<=NUMBER, or its rows have no such column")
-        value = row[found[1]]
-        if not (fnmatch.fnmatchcase("" if value is None else str(value), found[3]) if found[2] == "="
-                else value is not None and value <= float(found[3])):
-            return False
-    return True
+def holds(row, word):
+    """Whether COLUMN=GLOB or COLUMN<=NUMBER is true of a row."""
+    found = re.fullmatch(r"(\w+)(<=|=)(.*)", word)
+    if not found or found[1] not in row:
+        raise Refused(f"'{word}' is neither COLUMN=GLOB nor COLUMN<=NUMBER, or its rows have no such column")
+    value = row[found[1]]
+    if found[2] == "=":
+        return fnmatch.fnmatchcase("" if value is None else str(value), found[3])
+    return isinstance(value, (int, float)) and value <= float(found[3])
 
 
 def leave_out(folder, without, into):
     """A sweep's folder without some rows; returns how many these are."""
     shutil.copytree(folder, into)
-    rows = read_rows(folder)
-    kept = [r for r in rows if not any(matches(r, conditions) for conditions in without)]
+    kept = rows = read_rows(folder)
+    for words in without:
+        # A list, so that a word that is wrong does not hide behind one that is false.
+        of_these = [r for r in rows if all([holds(r, word) for word in words.split()])]
+        if not of_these:
+            raise Refused(f"--without '{words}': it has no such row")
+        kept = [r for r in kept if r not in of_these]
     with open(os.path.join(into, "rows.jsonl"), "w", encoding="utf-8") as f:
         f.writelines(json.dumps(r) + "\n" for r in kept)
     harness = os.environ.get("HARNESS", os.path.join(HERE, "..", "..", PROGRAM))
@@ -215,11 +218,11 @@ def publish(folder, name, reports, commit=None, partial=False, note=None, withou
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
             rest = os.path.join(aside, "rest")
             left_out = leave_out(folder, without, rest)
-            return publish_all(rest, name, reports, commit, partial, note, left_out)
-    return publish_all(folder, name, reports, commit, partial, note)
+            return publish_folder(rest, name, reports, commit, partial, note, left_out)
+    return publish_folder(folder, name, reports, commit, partial, note)
 
 
-def publish_all(folder, name, reports, commit, partial, note, left_out=0):
+def publish_folder(folder, name, reports, commit, partial, note, left_out=0):
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
     rows = read_rows(folder)

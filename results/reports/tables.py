@@ -124,7 +124,7 @@ LAYER_KINDS = [(MADE_LAYER, "Layers made like those of trained models"), (WHOLE_
                (PART_LAYER, "Their first 1000 or 1024 tokens, some heads")]
 
 
-def over_none(layer):
+def over_skip_none(layer):
     """
     The time of the layer's row that skips nothing, with the parameters that the tables have for it, over that of the
     best that skips: as a row has a ratio, with an interval. Each was sampled in turn with the same masked-dense, so it
@@ -142,12 +142,12 @@ def over_none(layer):
     return {"": x, "_lo": x * math.exp(-below), "_hi": x * math.exp(above)}
 
 
-def over_no_skip(layer):
+def threshold_gain(layer):
     """
     What skipping dead pairs gains in a layer, None where that was not measured: against the same kernel that skips
     nothing, with the same parameters or with its own, whichever is faster. And the column, and the rows that it is of.
     """
-    best, twin, own = layer["best"], layer["best"].get("vs_no_skip"), over_none(layer)
+    best, twin, own = layer["best"], layer["best"].get("vs_no_skip"), over_skip_none(layer)
     if twin is None:
         return None
     return (own[""], None, best, layer["none"]) if own and own[""] and own[""] < twin else (twin, "vs_no_skip", best)
@@ -166,17 +166,17 @@ def answer_lines(reports, doubts):
             f"window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as `masked-dense` where 5 % of the "
             f"pairs are alive in runs of 64, {none} where none is, {scattered} where 1 % is scattered."]
         if softmax:
-            said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes "
-                                        f"{plain(softmax['vs_softmax'])}{doubts.mark(softmax, report.beside(softmax), column='vs_softmax')} "
-                                        "as long as it.")
+            longer = plain(softmax["vs_softmax"]) + doubts.mark(softmax, report.beside(softmax), column="vs_softmax")
+            said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes {longer} as long "
+                                        "as it.")
     for device, sentences in said.items():
         own = [report for report in reports if report.short() == device]
-        layers = [layer for report in own for layer in layers_of(report) if over_no_skip(layer)]
+        layers = [layer for report in own for layer in layers_of(report) if threshold_gain(layer)]
         for kind, name in LAYER_KINDS:
             of_kind = [layer for layer in layers if layer_kind(layer["best"]) == kind]
             if of_kind:
                 both = spread([(layer["best"][MASKED], MASKED, layer["best"]) for layer in of_kind], doubts)
-                alone = spread([over_no_skip(layer) for layer in of_kind], doubts)
+                alone = spread([threshold_gain(layer) for layer in of_kind], doubts)
                 sentences.append(f"{name}: {both} over `masked-dense`, by window and threshold together; {alone} over the "
                                  "fastest that skips by window alone.")
         lines.append(f"- **{device}**{dagger(*own)}: {' '.join(sentences)}")
@@ -291,7 +291,7 @@ def softmax_over_ours(layer, commands):
 
 
 def by_window_alone(layer, commands):
-    none, own = layer["none"], over_none(layer)
+    none, own = layer["none"], over_skip_none(layer)
     said = own and ratio(own, "")
     if not said:
         return None
