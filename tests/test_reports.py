@@ -100,7 +100,7 @@ class Tree(unittest.TestCase):
             run = json.loads(read(folder, "run.json"))
             self.assertIn(f"commit {run['commit']},", report)
             rows = read(folder, "rows.jsonl").count("\n")
-            self.assertEqual(run["rows"], rows + run.get("rows_left_out", 0), name)
+            self.assertEqual(run["rows"], rows + run.get("left_out", {"rows": 0})["rows"], name)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
             self.assertEqual(len(re.findall(r"\]\(plots/", report)), len(os.listdir(os.path.join(folder, "plots"))), name)
@@ -216,8 +216,9 @@ class Publish(unittest.TestCase):
         self.assertIn("a-cpu-ref/report.md) † |", text)
 
     def test_without(self):
-        """Rows that match all words of one condition go, from report and pictures, too, and are counted."""
-        args = ("--commit", "abc1234", "--without", "skip=slice workload=planted:*", "--without", "kernel=dense seq_q<=64")
+        """Rows that match all words of one condition go, from report and pictures, too, and are told of."""
+        where = ["skip=slice workload=planted:*", "kernel=dense seq_q<=64"]
+        args = ["--commit", "abc1234", *(word for condition in where for word in ("--without", condition))]
         p = self.publish(*args)
         self.assertEqual(p.returncode, 1)
         self.assertIn("say it by --note", p.stderr)
@@ -232,16 +233,48 @@ class Publish(unittest.TestCase):
         which = ("data_hash", "kernel", "skip", "params", "t_median_ns")
         self.assertEqual([[r.get(k) or "" for k in which] for r in kept],
                          [[r.get(k) or "" for k in which] for r in every if r not in gone])
-        self.assertEqual(json.loads(read(folder, "run.json"))["rows_left_out"], len(gone))
-        self.assertNotRegex(read(folder, "report.md"), r"planted:.*\| slice \|")
-        for wrong, said in (("no_column=1", "is neither"), ("seq_q", "is neither"), ("seq_q>3", "is neither"),
-                            ("kernel=no_such", "no such row"), ("kernel<=3", "no such row"), ("seq_q<=x", "could not")):
-            p = self.publish("--commit", "abc1234", "--note", "x", "--without", wrong, HARNESS=HARNESS)
-            self.assertEqual((p.returncode, p.stderr.count("Traceback")), (1, 0), p.stderr)
-            self.assertRegex(p.stderr, said)
+        self.assertEqual(json.loads(read(folder, "run.json"))["left_out"], {"rows": len(gone), "where": where})
+        slices = r"(?m)^\| planted:.*\| tile-skip slice \|"
+        self.assertRegex(read(self.sweep, "report.md"), slices)
+        self.assertNotRegex(read(folder, "report.md"), slices)
         p = self.publish("--commit", "abc1234", "--note", "x", "--without", "skip=slice", HARNESS="/bin/false")
         self.assertEqual(p.returncode, 1)
         self.assertEqual([name for name in os.listdir(self.reports) if name.startswith(".")], [])
+
+    def test_pictures_of_what_is_left_out_go(self):
+        """With nothing skipped there is no picture of it, though the sweep has one."""
+        plots = os.listdir(os.path.join(self.sweep, "plots"))
+        if not any(name.startswith("tile_density") and name.endswith(".svg") for name in plots):
+            self.skipTest("no gnuplot")
+        p = self.publish("--commit", "abc1234", "--note", "x", "--without", "kernel=tile-skip skip=tile",
+                         "--without", "kernel=tile-skip skip=slice", HARNESS=HARNESS)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        folder = os.path.join(self.reports, "a-cpu-ref")
+        drawn = sorted(os.listdir(os.path.join(folder, "plots")))
+        self.assertEqual([name for name in drawn if name.startswith("tile_density")], [])
+        self.assertEqual(sorted(re.findall(r"\]\(plots/([^)]*)\)", read(folder, "report.md"))), drawn)
+
+    def test_what_without_refuses(self):
+        """A condition that says nothing, wrong rows behind one, and a report that is published already."""
+        args = ("--commit", "abc1234", "--note", "x", "--without")
+        for wrong, said in (("no_column=1", "no column no_column"), ("seq_q", "is neither"), ("seq_q>3", "is neither"),
+                            ("kernel=no_such", "no such row"), ("kernel<=3", "no such row"),
+                            ("seq_q<=4k", "4k is not a number"), ("seq_q<= 64", "nothing is not a number"),
+                            ("  ", "has no word"), ("kernel='x", "No closing quotation"), ("seq_q<=1e9", "own")):
+            p = self.publish(*args, wrong, HARNESS=HARNESS)
+            self.assertEqual((p.returncode, p.stderr.count("Traceback")), (1, 0), p.stderr)
+            self.assertRegex(p.stderr, said)
+        rows = [json.loads(line) for line in read(self.sweep, "rows.jsonl").splitlines()]
+        self.put_rows([{**rows[0], "status": "wrong"}, *rows])
+        p = self.publish(*args, "status=wrong", HARNESS=HARNESS)
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("of its rows are wrong", p.stderr)
+        self.put_rows(rows)
+        self.assertEqual(self.publish(*args, "kernel=dense", HARNESS=HARNESS).returncode, 0)
+        p = script("publish.py", os.path.join(self.reports, "a-cpu-ref"), "b-cpu-ref", "--reports", self.reports,
+                   "--commit", "abc1234")
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("published already", p.stderr)
 
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""
@@ -286,7 +319,7 @@ class Publish(unittest.TestCase):
         for text, peer in (("/home/alice/x", ""), ("/srv/of/b/x", ""), ("by bob", ""), ("pc-of-bob.lab.example", ""),
                            ("", "tool-of-bob")):
             write(f"<svg><text>{text}</text></svg>", picture)
-            self.put_rows([{**row, "peer": peer}])
+            self.put_rows([row, {**row, "peer": peer}])
             p = self.publish("--commit", "def5678", USER="bob", LOGNAME="bob", HOME="/srv/of/b")
             self.assertEqual(p.returncode, 1, text)
             self.assertIn("rows.jsonl" if peer else "more.svg", p.stderr)
@@ -452,10 +485,11 @@ class Modules(unittest.TestCase):
     def setUpClass(cls):
         sys.path.insert(0, REPORTS)
         import claims
+        import conditions
         import rerun
         import rows
         import tables
-        cls.claims, cls.rerun, cls.rows, cls.tables = claims, rerun, rows, tables
+        cls.claims, cls.conditions, cls.rerun, cls.rows, cls.tables = claims, conditions, rerun, rows, tables
 
 
 class Figures(Modules):
@@ -513,10 +547,10 @@ class Figures(Modules):
         best = self.against_masked(3.0, math.exp(0.03), t_median_ns=20.0, vs_no_skip=1.2, vs_no_skip_lo=1.1, vs_no_skip_hi=1.3)
         none = self.against_masked(4.0, math.exp(0.04), t_median_ns=25.0, params="A=2")
         own = self.tables.over_skip_none({"best": best, "none": none})
-        for end, x in (("", 0.75), ("_lo", 0.75 * math.exp(-0.05)), ("_hi", 0.75 * math.exp(0.05))):
-            self.assertAlmostEqual(own[end], x)
+        for x, expected in zip(own, (0.75, 0.75 * math.exp(-0.05), 0.75 * math.exp(0.05))):
+            self.assertAlmostEqual(x, expected)
         same = self.tables.over_skip_none({"best": best, "none": {**none, "params": "A=1"}})
-        self.assertEqual(same, {"": 1.2, "_lo": 1.1, "_hi": 1.3})
+        self.assertEqual(same, self.rows.Ratio(1.2, 1.1, 1.3))
         for other in (None, {**none, "masked_params": "B=2"}, {**none, "speedup_vs_masked_lo": None}):
             self.assertIsNone(self.tables.over_skip_none({"best": best, "none": other}))
 
@@ -526,18 +560,19 @@ class Figures(Modules):
             best = self.against_masked(3.0, vs_no_skip=twin)
             none = none and self.against_masked(none, params="A=2")
             found = self.tables.threshold_gain({"best": best, "none": none})
-            self.assertEqual(found and found[0], gain)
+            self.assertEqual(found and found[0].x, gain)
             if found:
-                self.assertEqual(found[1:], (None, best, none) if gain == 0.75 else ("vs_no_skip", best))
+                self.assertEqual(found[1:], (best, none) if gain == 0.75 else (best,))
 
     def test_spread(self):
         """Each end has the letters of its own rows, and of its own interval."""
         calm, hot = self.against_masked(2.0, n_samples=9), self.against_masked(1.0, flags="throttled")
-        wide = self.against_masked(3.0, 1.2)
-        for figures, text in (([(2.0, None, calm), (1.0, None, hot)], "1.00×<sup>T</sup> to 2.00×"),
-                              ([(2.0, None, calm), (2.0, None, calm)], "2.00×"),
-                              ([(3.0, "speedup_vs_masked", wide), (2.0, "speedup_vs_masked", calm)],
-                               "2.00× to 3.00×<sup>W</sup>")):
+        one, two, three = (self.rows.Ratio(x, x / 1.02, x * 1.02) for x in (1.0, 2.0, 3.0))
+        wide = self.rows.Ratio(3.0, 2.5, 3.6)
+        for figures, text in (([(two, calm), (one, hot)], "1.00×<sup>T</sup> to 2.00×"),
+                              ([(two, calm), (two, calm)], "2.00×"),
+                              ([(three, calm), (two, hot, calm)], "2.00×<sup>T</sup> to 3.00×"),
+                              ([(wide, calm), (two, calm)], "2.00× to 3.00×<sup>W</sup>")):
             self.assertEqual(self.tables.spread(figures, self.rows.Doubts()), text)
 
     def test_table_of_layers(self):
@@ -557,6 +592,8 @@ class Figures(Modules):
                    speedup_vs_masked_lo=4.9, speedup_vs_masked_hi=5.1, flags="near-floor")
         reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made, none), report("B", "b-trained", made)]
         lines = self.tables.layer_lines(reports, self.rows.Commands())
+        none["speedup_vs_masked_hi"] = 5.6  # the ratio that is made of it is wide, too
+        self.assertRegex("\n".join(self.tables.layer_lines(reports, self.rows.Commands())), r"0.80× \(0.71–0.8\d\) \[2\]<sup>F,W</sup>")
         self.assertEqual(lines[2], "| | A | B |")
         heads = [line for line in lines if line.startswith("| **")]
         names = [re.search(r"\*\*(.*)\*\*", line).group(1) for line in heads]
@@ -579,6 +616,22 @@ class Figures(Modules):
     def test_time_of(self):
         for ns, said in ((999, "999 ns"), (1000, "1.00 µs"), (70600, "70.6 µs"), (44.28e6, "44.3 ms"), (2e9, "2.00 s")):
             self.assertEqual(self.rows.time_of({"t_median_ns": ns}), said)
+
+
+class Conditions(Modules):
+    """Which rows a report can be without."""
+
+    def test_matching(self):
+        rows = [{"r": 1.2000000476837158, "causal": True, "peer": None, "seq_q": 64, "flags": "busy,near-floor"},
+                {"r": 2.0, "causal": False, "peer": "sdpa", "seq_q": 128, "flags": "", "device_name": "AMD EPYC 9"}]
+        for condition, found in (("r=2", [1]), ("r=1.2", [0]), ("r=1.21 r<=3", None), ("causal=true", [0]),
+                                 ("causal=false", [1]), ("causal<=1", None), ("peer=", [0]), ("peer=?*", [1]),
+                                 ("device_name='AMD EPYC*'", [1]), ("seq_q<=64", [0]), ("seq_q<=1.28e2", [0, 1]),
+                                 ("seq_q=6*", [0]), ("flags=*near-floor*", [0]), ("r<=3 peer=", [0])):
+            if found:
+                self.assertEqual([rows.index(r) for r in self.conditions.matching(rows, condition)], found, condition)
+            else:
+                self.assertRaises(self.conditions.BadCondition, self.conditions.matching, rows, condition)
 
 
 class Rerun(Modules):

@@ -5,7 +5,7 @@ A claim is a function that gives lines (figure, verdict), from the first report 
 """
 import math
 
-from rows import (SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, note_lines, number, ratio, skip_of)
+from rows import (SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, note_lines, number, ratio_of, skip_of)
 
 PAPER = "[arXiv:2604.01178v1](https://arxiv.org/abs/2604.01178v1)"
 PORT = "[PyTorch port of ibusan100](https://github.com/ibusan100/PyTorch-implementation-of-Screening-Attention)"
@@ -144,6 +144,11 @@ def memory(reports, commands):
     return lines
 
 
+def over_ours(report, peer, commands):
+    ratio = ratio_of(peer, "vs_softmax")
+    return f"{ratio} as long {commands.mark(peer, beside=report.beside(peer), ratio=ratio)}"
+
+
 def over_softmax(reports, commands, length=None):
     """Softmax attention over the fastest tile-skip, with "init" windows; without a length the longest. (report, row)"""
     found = []
@@ -154,8 +159,7 @@ def over_softmax(reports, commands, length=None):
         row = min((r for r in rows if r["seq_q"] == longest), key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
             found.append((f"{commands.name(report)}, {row['dtype']}, {longest} tokens, \"init\" windows, random data: "
-                          f"{row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
-                          f"{commands.mark(row, beside=report.beside(row))}", row))
+                          f"{row['kernel']} takes {over_ours(report, row, commands)}", row))
     return found
 
 
@@ -168,8 +172,7 @@ def whole_models(reports, commands):
         for workload in dict.fromkeys(r["workload"] for r in whole):
             row = min((r for r in whole if r["workload"] == workload), key=lambda r: r["t_median_ns"])
             lines.append(f"{commands.name(report)}, {row['dtype']}, a recorded layer of {row['seq_q']} tokens and {row['heads']} "
-                         f"heads, dims {row['dk']}, {row['dv']}: {row['kernel']} takes {ratio(row, 'vs_softmax')} as long "
-                         f"{commands.mark(row, beside=report.beside(row))}")
+                         f"heads, dims {row['dk']}, {row['dv']}: {row['kernel']} takes {over_ours(report, row, commands)}")
     return [(figure, "not comparable: the operator alone, all queries at once, against a model's token") for figure in lines]
 
 
@@ -188,11 +191,11 @@ def skip_gain(reports, commands):
                 if is_skip(r) and r.get("vs_no_skip") and r.get("choice") != "given"]
         row = min(rows, key=lambda r: r["t_median_ns"], default=None)
         if row is not None:
-            lo, hi = row.get("vs_no_skip_lo"), row.get("vs_no_skip_hi")
-            verdict = ("undecided: no interval" if lo is None or hi is None else "a loss" if hi < 1
-                       else "holds in kind: under 1.2 times" if hi < 1.2 else "more than that")
-            lines.append((f"{commands.name(report)}, {row['dtype']}: {ratio(row, 'vs_no_skip')} {skip_of(row)} "
-                          f"{commands.mark(row)}", verdict))
+            ratio = ratio_of(row, "vs_no_skip")
+            verdict = ("undecided: no interval" if ratio.lo is None or ratio.hi is None else "a loss" if ratio.hi < 1
+                       else "holds in kind: under 1.2 times" if ratio.hi < 1.2 else "more than that")
+            lines.append((f"{commands.name(report)}, {row['dtype']}: {ratio} {skip_of(row)} "
+                          f"{commands.mark(row, ratio=ratio)}", verdict))
     return lines
 
 

@@ -11,8 +11,8 @@ NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces beh
 --note    what a reader must know of this report, a sentence; it stands first in report.md, in the list of reports and below
           the figures of README.md
 --without rows that would not come out again, as is known; --note must say why. 'peer=?* seq_q<=4096' are those of peers
-          up to 4096 tokens. Of the others the harness (HARNESS, default build/harness/harness) makes report and pictures
-          anew, and run.json has how many are left out
+          up to 4096 tokens (conditions.py has the words). Of the others the harness (HARNESS, default
+          build/harness/harness) makes report and pictures anew; run.json has how many were left out, and by which words
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
@@ -21,7 +21,6 @@ the project's root has it, the host is NAME, the user is user. Where a home, the
 file nothing is published. A report is replaced as a whole.
 """
 import argparse
-import fnmatch
 import getpass
 import json
 import os
@@ -31,6 +30,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+from conditions import matching
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = "build/harness/harness"
@@ -42,7 +43,7 @@ A_HOME = re.compile(rf"/(?:home|Users)/{PART}|(?<![\w.])/root\b")
 KERNEL_BUILD = re.compile(r"\b(Linux \d+\.\d+)\S*")  # what follows says whose build it is
 KEPT_EMPTY = {"peer", "reason"}  # readers of the rows may look at these without asking
 PERSONAL = ("repro", "reason", "workload")  # the columns of a row that can name the machine; of a run:
-PERSONAL_OF_RUN = ("options", "machine", "binding", "note")
+PERSONAL_OF_RUN = ("options", "machine", "binding", "note", "left_out")
 SYSTEM_FOLDERS = ("/usr/", "/opt/", "/etc/", "/dev/", "/lib/")
 
 
@@ -159,7 +160,7 @@ class Names:
 
 def title(run, rows):
     """What and where, in a line."""
-    device = next((r for r in rows if not r.get("peer")), rows[0])
+    device = next(r for r in rows if not r.get("peer"))
     backend = {"cuda": "CUDA", "opencl": "OpenCL", "ref": "C"}.get(device["backend"], device["backend"])
     what = {"full": "the full sweep", "trained": "layers as trained models have them",
             "traces": "recorded layers"}.get(run["options"]["preset"], "a sweep")
@@ -168,8 +169,10 @@ def title(run, rows):
 
 
 def check(run, rows, partial, commit):
-    if not rows:
-        raise Refused("it has no rows")
+    if "published_note" in run or "left_out" in run:
+        raise Refused("it is published already: the folder that the sweep has written is what it takes")
+    if all(r.get("peer") for r in rows):
+        raise Refused("it has no rows of the harness's own")
     if run.get("end") != "complete" and not partial:
         raise Refused(f"the sweep did not come to its end ({run.get('end', 'killed')}); --partial takes it all the same")
     wrong = [r for r in rows if r["status"] == "wrong" and not r.get("peer")]
@@ -180,53 +183,45 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def holds(row, word):
-    """Whether COLUMN=GLOB or COLUMN<=NUMBER is true of a row."""
-    found = re.fullmatch(r"(\w+)(<=|=)(.*)", word)
-    if not found or found[1] not in row:
-        raise Refused(f"'{word}' is neither COLUMN=GLOB nor COLUMN<=NUMBER, or its rows have no such column")
-    value = row[found[1]]
-    if found[2] == "=":
-        return fnmatch.fnmatchcase("" if value is None else str(value), found[3])
-    return isinstance(value, (int, float)) and value <= float(found[3])
-
-
-def leave_out(folder, without, into):
-    """A sweep's folder without some rows; returns how many these are."""
-    shutil.copytree(folder, into)
-    kept = rows = read_rows(folder)
-    for words in without:
-        # A list, so that a word that is wrong does not hide behind one that is false.
-        of_these = [r for r in rows if all([holds(r, word) for word in words.split()])]
-        if not of_these:
-            raise Refused(f"--without '{words}': it has no such row")
-        kept = [r for r in kept if r not in of_these]
+def leave_out(folder, rows, without, into):
+    """The folder of a sweep without some of its rows, with report and pictures of the others; returns these."""
+    kept = rows
+    for condition in without:
+        gone = {id(r) for r in matching(rows, condition)}
+        kept = [r for r in kept if id(r) not in gone]
+    if all(r.get("peer") for r in kept):
+        raise Refused("--without would leave no rows of the harness's own")
+    # Pictures of what is gone would stay; a report is made anew only where there is a page beside it.
+    shutil.copytree(folder, into, ignore=shutil.ignore_patterns("plots", "rows.jsonl"))
+    with open(os.path.join(into, "report.html"), "a", encoding="utf-8"):
+        pass
     with open(os.path.join(into, "rows.jsonl"), "w", encoding="utf-8") as f:
         f.writelines(json.dumps(r) + "\n" for r in kept)
     harness = os.environ.get("HARNESS", os.path.join(HERE, "..", "..", PROGRAM))
     p = subprocess.run([harness, "--plot", into], capture_output=True, text=True, check=False)
     if p.returncode != 0:
-        raise Refused(f"{harness} --plot: {p.stderr.strip()}")
-    return len(rows) - len(kept)
+        raise Refused(f"of what --without leaves {harness} --plot: {p.stderr.strip().replace(into, folder)}")
+    return kept
 
 
 def publish(folder, name, reports, commit=None, partial=False, note=None, without=()):
     """The files of a report; returns its folder."""
-    if without:
-        if not note:
-            raise Refused("rows are left out for a reason: say it by --note")
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
-            rest = os.path.join(aside, "rest")
-            left_out = leave_out(folder, without, rest)
-            return publish_folder(rest, name, reports, commit, partial, note, left_out)
-    return publish_folder(folder, name, reports, commit, partial, note)
-
-
-def publish_folder(folder, name, reports, commit, partial, note, left_out=0):
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
     rows = read_rows(folder)
     check(run, rows, partial, commit)
+    if not without:
+        return write_report(folder, run, rows, name, reports, commit, note)
+    if not note:
+        raise Refused("rows are left out for a reason: say it by --note")
+    with tempfile.TemporaryDirectory() as aside:
+        rest = os.path.join(aside, "rest")
+        kept = leave_out(folder, rows, without, rest)
+        run["left_out"] = {"rows": len(rows) - len(kept), "where": list(without)}
+        return write_report(rest, run, kept, name, reports, commit, note)
+
+
+def write_report(folder, run, rows, name, reports, commit, note):
     names = Names(run, rows, name)
     with open(os.path.join(folder, "report.md"), encoding="utf-8") as f:
         report = names.clean(f.read())
@@ -243,8 +238,6 @@ def publish_folder(folder, name, reports, commit, partial, note, left_out=0):
     run["machine"].update(host=name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))
     if note:
         run["published_note"] = note
-    if left_out:
-        run["rows_left_out"] = left_out
     into = os.path.join(reports, name)
     # Beside the old report, which stays until all of the new one is there.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shlex
+import typing
 
 SOFTMAX, SCREENING = "softmax", "screening"
 MADE_LAYER, PART_LAYER, WHOLE_LAYER = range(3)  # in the order of what it takes to run them
@@ -172,22 +173,27 @@ def share(x):
     return f"{x:.3g}"
 
 
-def ratio(r, column):
-    """A ratio with its 95 % interval, or None."""
+class Ratio(typing.NamedTuple):
+    """A ratio and the ends of its 95 % interval, which are None where it has none."""
+    x: float
+    lo: typing.Optional[float]
+    hi: typing.Optional[float]
+
+    def __str__(self):
+        if self.lo is None or self.hi is None:
+            return f"~{number(self.x)}×"
+        interval = f"({number(self.lo)}–{number(self.hi)})"
+        return f"no difference {interval}" if self.lo <= 1 <= self.hi else f"{number(self.x)}× {interval}"
+
+    def is_wide(self):
+        """Whether the interval is over 10 % of it."""
+        return self.lo is not None and self.hi is not None and self.hi - self.lo > 2 * 0.05 * self.x
+
+
+def ratio_of(r, column):
+    """A row's ratio, or None."""
     x, lo, hi = (r.get(column + end) if r else None for end in ("", "_lo", "_hi"))
-    if x is None:
-        return None
-    if lo is None or hi is None:
-        return f"~{number(x)}×"
-    if lo <= 1 <= hi:
-        return f"no difference ({number(lo)}–{number(hi)})"
-    return f"{number(x)}× ({number(lo)}–{number(hi)})"
-
-
-def is_wide(r, column):
-    """Whether the interval of a ratio is over 10 % of it."""
-    x, lo, hi = (r.get(column + end) for end in ("", "_lo", "_hi"))
-    return x is not None and lo is not None and hi is not None and hi - lo > 2 * 0.05 * x
+    return None if x is None else Ratio(x, lo, hi)
 
 
 def limit_of(rows):
@@ -224,10 +230,10 @@ class Doubts:
     def __init__(self):
         self.used = set()
 
-    def mark(self, *rows, apart=False, column=None):
-        """column: of the first row, a ratio that is the figure."""
+    def mark(self, *rows, apart=False, ratio=None):
+        """ratio: the figure, where it is one."""
         known = {flag for r in rows if r for flag in doubts(r)} | ({"apart"} if apart else set())
-        if column and is_wide(rows[0], column):
+        if ratio and ratio.is_wide():
             known.add("wide-interval")
         found = [flag for flag in DOUBTS if flag in known]
         self.used.update(found)
@@ -253,18 +259,19 @@ class Commands:
             self.reports.append(report)
         return report.label() + dagger(report)
 
-    def mark(self, *rows, timed=True, beside=None, apart=False, column=None):
+    def mark(self, *rows, timed=True, beside=None, apart=False, ratio=None):
         """
         The numbers of the rows' commands, each with the letters of its doubts where the figure is one of times.
         beside: a row that the figure needs, too, whose command stands elsewhere. apart: the two were not timed in turns.
-        column: the ratio that the figure is.
+        ratio: the figure, where it is one.
         """
         marks = []
         for r in rows:
             command = command_of(r)
             if command not in self.list:
                 self.list.append(command)
-            marks.append(f"[{self.list.index(command) + 1}]" + (self.doubts.mark(r, beside, apart=apart, column=column) if timed else ""))
+            letters = self.doubts.mark(r, beside, apart=apart, ratio=ratio) if timed else ""
+            marks.append(f"[{self.list.index(command) + 1}]{letters}")
         return " ".join(marks)
 
     def lines(self):

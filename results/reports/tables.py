@@ -15,8 +15,8 @@ import re
 import sys
 
 from claims import claims_block
-from rows import (MADE_LAYER, PART_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, dagger, is_layer, is_skip,
-                  is_trace, layer_key, layer_kind, layer_name, load, note_lines, number, percent, ratio, share, skip_of,
+from rows import (MADE_LAYER, PART_LAYER, SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Doubts, Ratio, dagger, is_layer, is_skip,
+                  is_trace, layer_key, layer_kind, layer_name, load, note_lines, number, percent, ratio_of, share, skip_of,
                   time_of)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,11 +30,11 @@ def longest(report, **want):
 
 def cell(row, column, commands, **beside):
     """A ratio, what it is of, and where it comes from; "" where there is none."""
-    said = ratio(row, column) if row else None
-    if not said:
+    ratio = ratio_of(row, column)
+    if not ratio:
         return ""
     way = row["kernel"] if row.get("peer") else skip_of(row)
-    return f"{time_of(row)}, {said}, {way} {commands.mark(row, column=column, **beside)}"
+    return f"{time_of(row)}, {ratio}, {way} {commands.mark(row, ratio=ratio, **beside)}"
 
 
 def against_masked(text, workload, window="inf", seq=None):
@@ -132,25 +132,26 @@ def over_skip_none(layer):
     """
     best, none = layer["best"], layer["none"]
     if none and none.get("params") == best.get("params"):
-        return {end: best.get("vs_no_skip" + end) for end in ("", "_lo", "_hi")}
-    if not none or none.get("masked_params") != best.get("masked_params") or \
-            not all(r.get(MASKED + end) for r in (best, none) for end in ("", "_lo", "_hi")):
+        return ratio_of(best, "vs_no_skip")
+    ours, other = ratio_of(best, MASKED), ratio_of(none, MASKED)
+    if not ours or not other or none.get("masked_params") != best.get("masked_params") or not all((*ours, *other)):
         return None
-    x = best[MASKED] / none[MASKED]
-    below = math.hypot(math.log(best[MASKED] / best[MASKED + "_lo"]), math.log(none[MASKED + "_hi"] / none[MASKED]))
-    above = math.hypot(math.log(best[MASKED + "_hi"] / best[MASKED]), math.log(none[MASKED] / none[MASKED + "_lo"]))
-    return {"": x, "_lo": x * math.exp(-below), "_hi": x * math.exp(above)}
+    x = ours.x / other.x
+    below = math.hypot(math.log(ours.x / ours.lo), math.log(other.hi / other.x))
+    above = math.hypot(math.log(ours.hi / ours.x), math.log(other.x / other.lo))
+    return Ratio(x, x * math.exp(-below), x * math.exp(above))
 
 
 def threshold_gain(layer):
     """
     What skipping dead pairs gains in a layer, None where that was not measured: against the same kernel that skips
-    nothing, with the same parameters or with its own, whichever is faster. And the column, and the rows that it is of.
+    nothing, with the same parameters or with its own, whichever is faster. And the rows that it is of.
     """
-    best, twin, own = layer["best"], layer["best"].get("vs_no_skip"), over_skip_none(layer)
+    best, own = layer["best"], over_skip_none(layer)
+    twin = ratio_of(best, "vs_no_skip")
     if twin is None:
         return None
-    return (own[""], None, best, layer["none"]) if own and own[""] and own[""] < twin else (twin, "vs_no_skip", best)
+    return (own, best, layer["none"]) if own and own.x < twin.x else (twin, best)
 
 
 def answer_lines(reports, doubts):
@@ -160,13 +161,14 @@ def answer_lines(reports, doubts):
         rows = {w: report.skipping(workload=w, window="inf") for w in ("planted:0.05x64", "ends:0", SCATTERED)}
         if report.preset != "full" or not all(rows.values()):
             continue
-        runs, none, scattered = (plain(r[MASKED]) + doubts.mark(r, column=MASKED) for r in rows.values())
+        runs, none, scattered = (plain(r[MASKED]) + doubts.mark(r, ratio=ratio_of(r, MASKED)) for r in rows.values())
         softmax = fastest_peer(report, SOFTMAX, "vs_softmax", "planted:0.05x64", "inf")
         said[report.short()] = [
             f"window off, {report.shape['seq_q']} tokens: `tile-skip` is {runs} as fast as `masked-dense` where 5 % of the "
             f"pairs are alive in runs of 64, {none} where none is, {scattered} where 1 % is scattered."]
         if softmax:
-            longer = plain(softmax["vs_softmax"]) + doubts.mark(softmax, report.beside(softmax), column="vs_softmax")
+            ratio = ratio_of(softmax, "vs_softmax")
+            longer = plain(ratio.x) + doubts.mark(softmax, report.beside(softmax), ratio=ratio)
             said[report.short()].append(f"At {softmax['seq_q']} tokens, 5 % alive, softmax attention takes {longer} as long "
                                         "as it.")
     for device, sentences in said.items():
@@ -175,7 +177,7 @@ def answer_lines(reports, doubts):
         for kind, name in LAYER_KINDS:
             of_kind = [layer for layer in layers if layer_kind(layer["best"]) == kind]
             if of_kind:
-                both = spread([(layer["best"][MASKED], MASKED, layer["best"]) for layer in of_kind], doubts)
+                both = spread([(ratio_of(layer["best"], MASKED), layer["best"]) for layer in of_kind], doubts)
                 alone = spread([threshold_gain(layer) for layer in of_kind], doubts)
                 sentences.append(f"{name}: {both} over `masked-dense`, by window and threshold together; {alone} over the "
                                  "fastest that skips by window alone.")
@@ -185,9 +187,9 @@ def answer_lines(reports, doubts):
 
 
 def spread(figures, doubts):
-    """The least and the greatest of ratios, each with its column and the rows that it is of."""
-    ends = (min(figures, key=lambda f: f[0]), max(figures, key=lambda f: f[0]))
-    return " to ".join(dict.fromkeys(plain(x) + doubts.mark(*rows, column=column) for x, column, *rows in ends))
+    """The least and the greatest of ratios, each with the rows that it is of."""
+    ends = (min(figures, key=lambda f: f[0].x), max(figures, key=lambda f: f[0].x))
+    return " to ".join(dict.fromkeys(plain(ratio.x) + doubts.mark(*rows, ratio=ratio) for ratio, *rows in ends))
 
 
 def shape_text(s):
@@ -257,8 +259,9 @@ def layer_lines(reports, commands):
              "were recorded, in this repository; then whole ones, whose files "
              "[are not](results/reports/README.md#recorded-layers). *% alive*: of the pairs inside mask and window. *The "
              "threshold alone* is against the same kernel with the same parameters and nothing skipped but what is outside "
-             "the windows; the next line is against that kernel with the parameters that the tables have for it. Below 1× "
-             "the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
+             "the windows; the next line is against that kernel with the parameters that the tables have for it: the quotient "
+             "of the two ratios over `masked-dense`, as each was timed beside that, and times that were taken at two "
+             "moments drift. Below 1× the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
              "fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
              "processor it has no fused kernel for a dk that is not dv.", "",
              "| | " + " | ".join(columns) + " |",
@@ -281,8 +284,8 @@ def layer_shape(layer):
 
 
 def threshold_alone(layer, commands):
-    said = ratio(layer["best"], "vs_no_skip")
-    return said and f"{said} {commands.mark(layer['best'])}"
+    ratio = ratio_of(layer["best"], "vs_no_skip")
+    return ratio and f"{ratio} {commands.mark(layer['best'], ratio=ratio)}"
 
 
 def softmax_over_ours(layer, commands):
@@ -292,11 +295,10 @@ def softmax_over_ours(layer, commands):
 
 def by_window_alone(layer, commands):
     none, own = layer["none"], over_skip_none(layer)
-    said = own and ratio(own, "")
-    if not said:
+    if not own:
         return None
     same = ", the same parameters" if none.get("params") == layer["best"].get("params") else ""
-    return f"{time_of(none)}, {said}{same} {commands.mark(none, beside=layer['best'])}"
+    return f"{time_of(none)}, {own}{same} {commands.mark(none, beside=layer['best'], ratio=own)}"
 
 
 LAYER_FIGURES = [
@@ -350,7 +352,8 @@ def list_block(reports):
         return [NONE_YET]
     lines = ["| report | device | rows | begun | commit | command |", "|---|---|---:|---|---|---|"]
     for r in reports:
-        lines.append(f"| [{r.name}]({r.name}/report.md) | {r.label()} | {len(r.rows)} | {r.run['start'][:10]} | "
+        of = f" of {len(r.rows) + r.run['left_out']['rows']}" if "left_out" in r.run else ""
+        lines.append(f"| [{r.name}]({r.name}/report.md) | {r.label()} | {len(r.rows)}{of} | {r.run['start'][:10]} | "
                      f"{r.run['commit']} | `{r.command()}` |")
     lines += [""] + note_lines(reports, "", "- ")
     lost = [(r, row) for r in reports for row in losers(r)[1]]
@@ -358,8 +361,9 @@ def list_block(reports):
         lines += ["", "<details><summary>Every row that skips and is slower than masked-dense, by its interval</summary>",
                   "", "| report | time of masked-dense over its own | there |", "|---|---|---|"]
         letters = Doubts()
-        lines += [f"| {r.name} | {ratio(row, 'speedup_vs_masked')} {letters.mark(row)} | {where(row)}, "
-                  f"skip={row['skip']} |" for r, row in lost]
+        for r, row in lost:
+            ratio = ratio_of(row, MASKED)
+            lines.append(f"| {r.name} | {ratio} {letters.mark(row, ratio=ratio)} | {where(row)}, skip={row['skip']} |")
         lines += [""] + letters.lines() + ["</details>"]
     return lines
 
