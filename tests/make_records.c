@@ -10,7 +10,7 @@ static int put(struct scr_record_file *f, struct scr_record *r, bool old)
     fixture_refresh(r);
     if (old)
         r->source ^= 1;
-    return scr_record_file_append(f, r);
+    return scr_record_file_append(f, r, 1);
 }
 
 static const double densities[] = {0.05, 0.5, 1};

@@ -140,7 +140,7 @@ static void write_record(const char *path, const struct scr_record *r)
 
     unlink(path);
     assert_int_equal(scr_record_file_open(path, &f, why, sizeof why), SCR_OK);
-    assert_int_equal(scr_record_file_append(f, r), SCR_OK);
+    assert_int_equal(scr_record_file_append(f, r, 1), SCR_OK);
     scr_record_file_close(&f);
 }
 

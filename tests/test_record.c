@@ -9,6 +9,8 @@
 #include "records_fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -344,7 +346,7 @@ static void a_cut_line_costs_itself(void **state)
         unlink(path);
         for (int i = 0; i < 2; i++) {
             assert_int_equal(scr_record_file_open(path, &f, why, sizeof why), SCR_OK);
-            assert_int_equal(scr_record_file_append(f, &r), SCR_OK);
+            assert_int_equal(scr_record_file_append(f, &r, 1), SCR_OK);
             scr_record_file_close(&f);
         }
         assert_int_equal(stat(path, &st), 0);
@@ -354,17 +356,59 @@ static void a_cut_line_costs_itself(void **state)
         assert_int_equal(count(&n_bad), cut == len + 1 ? 2 : 1);
         assert_int_equal(n_bad, cut > 0 && cut < len + 1);
         assert_int_equal(scr_record_file_open(path, &f, why, sizeof why), SCR_OK);
-        assert_int_equal(scr_record_file_append(f, &r), SCR_OK);
+        assert_int_equal(scr_record_file_append(f, &r, 1), SCR_OK);
         assert_int_equal(count(&n_bad), cut >= len ? 3 : 2);
         assert_int_equal(n_bad, cut > 0 && cut < len);
         /* Another process is cut while this one has the file open. */
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(truncate(path, st.st_size - 5), 0);
-        assert_int_equal(scr_record_file_append(f, &r), SCR_OK);
+        assert_int_equal(scr_record_file_append(f, &r, 1), SCR_OK);
         assert_int_equal(count(&n_bad), cut >= len ? 3 : 2);
         scr_record_file_close(&f);
     }
     free(text);
+}
+
+/* A race's records are there as a whole or, by a disk that is full, not at all. */
+static void several_at_once(void **state)
+{
+    struct scr_record race[3];
+    struct scr_record_file *f = NULL;
+    struct rlimit all, little;
+    struct stat one, three, after;
+    char why[200];
+    size_t n_bad;
+
+    (void)state;
+    unlink(path);
+    for (int i = 0; i < 3; i++) {
+        race[i] = fixture_record(SCR_RECORD_WINNER);
+        race[i].ns = 1000 + i;
+    }
+    assert_int_equal(scr_record_file_open(path, &f, why, sizeof why), SCR_OK);
+    assert_int_equal(scr_record_file_append(f, race, 1), SCR_OK);
+    assert_int_equal(stat(path, &one), 0);
+    assert_int_equal(scr_record_file_append(f, race, 3), SCR_OK);
+    assert_int_equal(count(&n_bad), 4);
+    assert_int_equal(n_bad, 0);
+    assert_int_equal(stat(path, &three), 0);
+    assert_int_equal(three.st_size, 4 * one.st_size);
+    /* Room for one and a half. */
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    little = all;
+    little.rlim_cur = (rlim_t)(three.st_size + one.st_size * 3 / 2);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    assert_int_equal(scr_record_file_append(f, race, 3), SCR_ERR_INVALID);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, three.st_size);
+    /* A last line that was cut is ended before the first of them. */
+    assert_int_equal(truncate(path, three.st_size - 5), 0);
+    assert_int_equal(scr_record_file_append(f, race, 3), SCR_OK);
+    assert_int_equal(count(&n_bad), 6);
+    assert_int_equal(n_bad, 1);
+    scr_record_file_close(&f);
 }
 
 static void append_many(int child)
@@ -376,7 +420,8 @@ static void append_many(int child)
     for (int i = 0; i < 40; i++) {
         r.ns = 1000 * child + i;
         if (scr_record_file_open(path, &f, why, sizeof why) != SCR_OK ||
-            scr_record_file_append(f, &r) != SCR_OK || scr_record_file_append(f, &r) != SCR_OK)
+            scr_record_file_append(f, &r, 1) != SCR_OK ||
+            scr_record_file_append(f, &r, 1) != SCR_OK)
             _exit(1);
         scr_record_file_close(&f);
     }
@@ -563,6 +608,7 @@ int main(void)
         cmocka_unit_test(control_characters_become_blanks),
         cmocka_unit_test(version_1_stays_loadable),
         cmocka_unit_test(a_cut_line_costs_itself),
+        cmocka_unit_test(several_at_once),
         cmocka_unit_test(processes_append_side_by_side),
         cmocka_unit_test(files_that_are_none),
         cmocka_unit_test(a_damaged_line_costs_itself),

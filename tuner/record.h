@@ -111,8 +111,11 @@ struct scr_record_file;
 /* Creates it where it is missing; ends a last line that was cut. */
 int scr_record_file_open(const char *path, struct scr_record_file **out, char *why,
                          size_t why_size);
-/* One write and one fsync. SCR_OK; SCR_ERR_INVALID (errno says why), SCR_ERR_NO_MEMORY. */
-int scr_record_file_append(struct scr_record_file *f, const struct scr_record *r);
+/*
+ * All n by one write and one fsync: what must not be there in part. SCR_OK; SCR_ERR_INVALID (errno
+ * says why), SCR_ERR_NO_MEMORY.
+ */
+int scr_record_file_append(struct scr_record_file *f, const struct scr_record *r, size_t n);
 void scr_record_file_close(struct scr_record_file **f);
 
 #endif

@@ -166,10 +166,10 @@ static int ends_in_line(int fd, off_t *size)
 }
 
 /*
- * One write, so that a kill leaves at most one line cut, which the next to write ends. A disk that
- * is full leaves the file as it was.
+ * Lines after a newline, by one write, so that a kill leaves at most one line cut, which the next
+ * to write ends. A disk that is full leaves the file as it was.
  */
-static int append_locked(int fd, char *line, size_t len)
+static int append_locked(int fd, const char *lines, size_t len)
 {
     off_t size;
     int cut = ends_in_line(fd, &size);
@@ -177,15 +177,14 @@ static int append_locked(int fd, char *line, size_t len)
 
     if (cut < 0)
         return SCR_ERR_INVALID;
-    /* line[0] is a newline. */
     if (cut == 0) {
-        line++;
+        lines++;
         len--;
     }
     if (len == 0)
         return SCR_OK;
     do
-        written = write(fd, line, len);
+        written = write(fd, lines, len);
     while (written < 0 && errno == EINTR);
     if (written == (ssize_t)len)
         return fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? SCR_OK : SCR_ERR_INVALID;
@@ -197,13 +196,13 @@ static int append_locked(int fd, char *line, size_t len)
     return SCR_ERR_INVALID;
 }
 
-static int append(int fd, char *line, size_t len)
+static int append(int fd, const char *lines, size_t len)
 {
     int status, kept;
 
     if (!lock(fd, LOCK_EX))
         return SCR_ERR_INVALID;
-    status = append_locked(fd, line, len);
+    status = append_locked(fd, lines, len);
     kept = errno;
     lock(fd, LOCK_UN);
     errno = kept;
@@ -227,7 +226,6 @@ static void sync_folder(const char *path)
 int scr_record_file_open(const char *path, struct scr_record_file **out, char *why, size_t why_size)
 {
     struct scr_record_file *f = malloc(sizeof *f);
-    char newline[] = "\n";
     struct stat st;
 
     *out = NULL;
@@ -246,7 +244,7 @@ int scr_record_file_open(const char *path, struct scr_record_file **out, char *w
     }
     if (st.st_size == 0)
         sync_folder(path);
-    if (append(f->fd, newline, 1) != SCR_OK)
+    if (append(f->fd, "\n", 1) != SCR_OK)
         goto failed;
     *out = f;
     return SCR_OK;
@@ -259,23 +257,36 @@ refused:
     return SCR_ERR_INVALID;
 }
 
-int scr_record_file_append(struct scr_record_file *f, const struct scr_record *r)
+/* The lines with one more, the record's. */
+static bool add_line(char **lines, size_t *len, const struct scr_record *r)
 {
     json_t *j = scr_record_json(r);
     char *text = j != NULL ? json_dumps(j, SCR_RECORD_DUMP) : NULL;
-    size_t len = text != NULL ? strlen(text) : 0;
-    char *line = text != NULL ? malloc(len + 2) : NULL;
-    int status = SCR_ERR_NO_MEMORY;
+    size_t added = text != NULL ? strlen(text) : 0;
+    char *grown = text != NULL ? realloc(*lines, *len + added + 1) : NULL;
 
-    if (line != NULL) {
-        line[0] = '\n';
-        memcpy(line + 1, text, len);
-        line[len + 1] = '\n';
-        status = append(f->fd, line, len + 2);
+    if (grown != NULL) {
+        memcpy(grown + *len, text, added);
+        grown[*len + added] = '\n';
+        *lines = grown;
+        *len += added + 1;
     }
-    free(line);
     free(text);
     json_decref(j);
+    return grown != NULL;
+}
+
+int scr_record_file_append(struct scr_record_file *f, const struct scr_record *r, size_t n)
+{
+    char *lines = strdup("\n");
+    size_t len = 1;
+    bool whole = lines != NULL;
+    int status;
+
+    for (size_t i = 0; i < n && whole; i++)
+        whole = add_line(&lines, &len, &r[i]);
+    status = whole ? append(f->fd, lines, len) : SCR_ERR_NO_MEMORY;
+    free(lines);
     return status;
 }
 

@@ -66,7 +66,7 @@ static int verify(struct scr_tune *t, size_t shape, const scr_config *config, bo
     if (status != SCR_OK)
         return status;
     record.ns = record.lo = record.hi = record.n = NAN;
-    scr_tune_keep(t, &record);
+    scr_tune_keep(t, &record, 1);
     return t->end == SCR_TUNE_GOES_ON ? SCR_OK : SCR_ERR_DEVICE;
 }
 
@@ -308,7 +308,7 @@ int scr_tune_final(struct scr_tune *t, size_t shape, struct scr_tune_search *s, 
     winner->regret = regret_of(s, &f, &outcome);
     snprintf(winner->strategy, sizeof winner->strategy, "%s", strategies[s->strategy]);
     take_verified(t, winner);
-    scr_tune_keep(t, winner);
+    scr_tune_keep(t, winner, 1);
     return t->end == SCR_TUNE_GOES_ON ? SCR_OK : SCR_ERR_DEVICE;
 }
 
@@ -332,9 +332,9 @@ static bool same_kernel(const scr_config *a, const scr_config *b)
 }
 
 /* The winner of a kernel as it did in the race of all of them: those times can be compared. */
-static void keep_again(struct scr_tune *t, const struct scr_record *winner,
-                       const scr_config *config, const struct scr_trial *trial,
-                       struct scr_record *out)
+static void record_again(struct scr_tune *t, const struct scr_record *winner,
+                         const scr_config *config, const struct scr_trial *trial,
+                         struct scr_record *out)
 {
     scr_tune_record(t, SCR_RECORD_WINNER, config, out);
     scr_tune_record_trial(out, trial);
@@ -354,9 +354,10 @@ int scr_tune_final_of_all(struct scr_tune *t, size_t shape, const struct scr_rec
     scr_config first = {.kernel = "tile-skip", .skip = SCR_SKIP_TILE};
     struct field f = {.n = 0};
     struct outcome outcome;
+    struct scr_record race[SCR_N_TUNED_KERNELS + 1];
     const scr_config *config;
     scr_config incumbent;
-    size_t of = 0;
+    size_t of = 0, n_race = 0;
     int status = SCR_OK;
 
     scr_tune_set_end(t, 0);
@@ -378,19 +379,18 @@ int scr_tune_final_of_all(struct scr_tune *t, size_t shape, const struct scr_rec
     config = &f.configs[outcome.winner];
     for (size_t i = 0; i < n; i++) {
         const struct scr_trial *trial = &outcome.trials[place_of(&f, &winners[i].config)];
-        struct scr_record again;
 
-        if (same_kernel(&winners[i].config, config)) {
+        if (same_kernel(&winners[i].config, config))
             of = i;
-        } else if (strcmp(trial->status, "ok") == 0) {
-            keep_again(t, &winners[i], &winners[i].config, trial, &again);
-            scr_tune_keep(t, &again);
-        }
+        else if (strcmp(trial->status, "ok") == 0)
+            record_again(t, &winners[i], &winners[i].config, trial, &race[n_race++]);
     }
-    keep_again(t, &winners[of], config, &outcome.trials[outcome.winner], best);
+    record_again(t, &winners[of], config, &outcome.trials[outcome.winner], best);
     best->baseline = first;
     best->best = true;
     set_gain(best, outcome.gain);
-    scr_tune_keep(t, best);
+    race[n_race++] = *best;
+    /* At once: a run that is resumed would find half a race and add a whole one. */
+    scr_tune_keep(t, race, n_race);
     return t->end == SCR_TUNE_GOES_ON ? SCR_OK : SCR_ERR_DEVICE;
 }

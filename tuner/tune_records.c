@@ -70,13 +70,15 @@ void scr_tune_record_trial(struct scr_record *r, const struct scr_trial *trial)
         r->local_bytes = (double)have->local_bytes;
 }
 
-void scr_tune_keep(struct scr_tune *t, struct scr_record *r)
+void scr_tune_keep(struct scr_tune *t, const struct scr_record *r, size_t n)
 {
-    int status = scr_records_add(&t->records, r);
+    int status = SCR_OK;
 
+    for (size_t i = 0; i < n && status == SCR_OK; i++)
+        status = scr_records_add(&t->records, &r[i]);
     errno = 0;
     if (status == SCR_OK)
-        status = scr_record_file_append(t->file, r);
+        status = scr_record_file_append(t->file, r, n);
     if (status == SCR_OK)
         return;
     t->end = SCR_TUNE_BROKEN;

@@ -79,7 +79,7 @@ static int compile(struct run *r, const struct scr_search_step *step)
             continue;
         scr_tune_record(r->t, SCR_RECORD_CANDIDATE, &configs[k], &record);
         scr_tune_record_trial(&record, &trials[k]);
-        scr_tune_keep(r->t, &record);
+        scr_tune_keep(r->t, &record, 1);
     }
     free(configs);
     free(trials);
@@ -150,7 +150,7 @@ static int try_candidate(void *user, const struct scr_search_step *step, double 
             return scr_tune_give_up(t);
         scr_tune_record(t, SCR_RECORD_CANDIDATE, config, &record);
         scr_tune_record_trial(&record, &trial);
-        scr_tune_keep(t, &record);
+        scr_tune_keep(t, &record, 1);
         known = &record;
     }
     if (t->end != SCR_TUNE_GOES_ON)

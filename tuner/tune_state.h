@@ -63,8 +63,8 @@ void scr_tune_record(struct scr_tune *t, enum scr_record_kind kind, const scr_co
                      struct scr_record *out);
 void scr_tune_record_trial(struct scr_record *r, const struct scr_trial *trial);
 
-/* Appends it to the file and to t->records; where that fails t->end says so. */
-void scr_tune_keep(struct scr_tune *t, struct scr_record *r);
+/* Appends n to the file, at once, and to t->records; where that fails t->end says so. */
+void scr_tune_keep(struct scr_tune *t, const struct scr_record *r, size_t n);
 
 /* The last record of that kind for the shape at hand and a configuration, or NULL. */
 const struct scr_record *scr_tune_find(const struct scr_tune *t, enum scr_record_kind kind,
@@ -126,7 +126,7 @@ int scr_tune_final(struct scr_tune *t, size_t shape, struct scr_tune_search *s, 
 /*
  * The fastest of the winners of a shape, raced with what the tables give and the default of
  * tile-skip; kept with best set. So that their times can be compared, the others are kept again as
- * they did in this race.
+ * they did in this race, all in one write.
  */
 int scr_tune_final_of_all(struct scr_tune *t, size_t shape, const struct scr_record *winners,
                           size_t n, double end_s, struct scr_record *best);
