@@ -38,7 +38,21 @@ def write(text, *path):
         f.write(text)
 
 
-class Tree(unittest.TestCase):
+class Modules(unittest.TestCase):
+    """With the scripts' own functions."""
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, REPORTS)
+        import claims
+        import conditions
+        import rerun
+        import rows
+        import tables
+        cls.claims, cls.conditions, cls.rerun, cls.rows, cls.tables = claims, conditions, rerun, rows, tables
+
+
+class Tree(Modules):
     """What is in this project."""
 
     def test_figures_are_those_of_the_rows(self):
@@ -100,7 +114,13 @@ class Tree(unittest.TestCase):
             run = json.loads(read(folder, "run.json"))
             self.assertIn(f"commit {run['commit']},", report)
             rows = read(folder, "rows.jsonl").count("\n")
-            self.assertEqual(run["rows"], rows + run.get("left_out", {"rows": 0})["rows"], name)
+            left_out = run.get("left_out", {"rows": 0, "where": []})
+            self.assertEqual(run["rows"], rows + left_out["rows"], name)
+            self.assertIn("has each row that is left" if left_out["rows"] else "has every row, without columns", report, name)
+            for condition in left_out["where"]:
+                self.assertIn(f"`{condition}`", report, name)
+                with self.assertRaises(self.conditions.BadCondition, msg=f"{name}: {condition}"):
+                    self.conditions.matching(list(map(json.loads, read(folder, "rows.jsonl").splitlines())), condition)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
             self.assertEqual(len(re.findall(r"\]\(plots/", report)), len(os.listdir(os.path.join(folder, "plots"))), name)
@@ -131,6 +151,9 @@ class Publish(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(cls.dir)
+
+    def setUp(self):
+        shutil.rmtree(os.path.join(self.reports, "a-cpu-ref"), ignore_errors=True)
 
     def publish(self, *args, **env):
         return script("publish.py", self.sweep, "a-cpu-ref", "--reports", self.reports, *args, **env)
@@ -216,8 +239,15 @@ class Publish(unittest.TestCase):
         self.assertIn("a-cpu-ref/report.md) † |", text)
 
     def test_without(self):
-        """Rows that match all words of one condition go, from report and pictures, too, and are told of."""
-        where = ["skip=slice workload=planted:*", "kernel=dense seq_q<=64"]
+        """
+        Rows that match all words of one condition go, from the report, too, whatever the sweep's folder has to make it
+        anew, and are told of.
+        """
+        page = os.path.join(self.sweep, "report.html")
+        self.addCleanup(write, read(page), page)
+        os.remove(page)
+        where = ["skip=slice workload=planted:*", "kernel=dense seq_q<=64", "workload=trace:data/p* kernel=dense",
+                 "workload=*/psi16_k16v64.safetensors kernel=masked-dense"]
         args = ["--commit", "abc1234", *(word for condition in where for word in ("--without", condition))]
         p = self.publish(*args)
         self.assertEqual(p.returncode, 1)
@@ -228,7 +258,8 @@ class Publish(unittest.TestCase):
         every, kept = ([json.loads(line) for line in read(where, "rows.jsonl").splitlines()]
                        for where in (self.sweep, folder))
         gone = [r for r in every if (r["skip"] == "slice" and r["workload"].startswith("planted:"))
-                or (r["kernel"] == "dense" and r["seq_q"] <= 64)]
+                or (r["kernel"] == "dense" and r["seq_q"] <= 64)
+                or (r["workload"].startswith("trace:") and r["kernel"] in ("dense", "masked-dense"))]
         self.assertTrue(0 < len(gone) < len(every))
         which = ("data_hash", "kernel", "skip", "params", "t_median_ns")
         self.assertEqual([[r.get(k) or "" for k in which] for r in kept],
@@ -236,7 +267,11 @@ class Publish(unittest.TestCase):
         self.assertEqual(json.loads(read(folder, "run.json"))["left_out"], {"rows": len(gone), "where": where})
         slices = r"(?m)^\| planted:.*\| tile-skip slice \|"
         self.assertRegex(read(self.sweep, "report.md"), slices)
-        self.assertNotRegex(read(folder, "report.md"), slices)
+        report = read(folder, "report.md")
+        self.assertNotRegex(report, slices)
+        told = f"{len(gone)} of the sweep's {len(every)} rows are left out: `{'`; `'.join(where)}`."
+        self.assertEqual(report.split("\n\n")[1:3], ["Some are wrong.", told])
+        self.assertIn(" has each row that is left, without columns that are empty,", report)
         p = self.publish("--commit", "abc1234", "--note", "x", "--without", "skip=slice", HARNESS="/bin/false")
         self.assertEqual(p.returncode, 1)
         self.assertEqual([name for name in os.listdir(self.reports) if name.startswith(".")], [])
@@ -270,11 +305,25 @@ class Publish(unittest.TestCase):
         self.assertEqual(p.returncode, 1)
         self.assertIn("of its rows are wrong", p.stderr)
         self.put_rows(rows)
-        self.assertEqual(self.publish(*args, "kernel=dense", HARNESS=HARNESS).returncode, 0)
-        p = script("publish.py", os.path.join(self.reports, "a-cpu-ref"), "b-cpu-ref", "--reports", self.reports,
-                   "--commit", "abc1234")
+        for more in (("--note", "x", "--without", "kernel=dense"), ("--note", "")):
+            self.assertEqual(self.publish("--commit", "abc1234", *more, HARNESS=HARNESS).returncode, 0)
+            p = script("publish.py", os.path.join(self.reports, "a-cpu-ref"), "b-cpu-ref", "--reports", self.reports,
+                       "--commit", "abc1234")
+            self.assertEqual(p.returncode, 1)
+            self.assertIn("published already", p.stderr)
+
+    def test_a_note_is_not_lost(self):
+        """What a reader must know goes by a command that says so alone."""
+        self.assertEqual(self.publish("--commit", "abc1234", "--note", "Half of it.").returncode, 0)
+        p = self.publish("--commit", "def5678")
         self.assertEqual(p.returncode, 1)
-        self.assertIn("published already", p.stderr)
+        self.assertIn("Half of it.", p.stderr)
+        report = os.path.join(self.reports, "a-cpu-ref", "report.md")
+        self.assertIn("commit abc1234,", read(report))
+        self.assertEqual(self.publish("--commit", "def5678", "--note", "").returncode, 0)
+        self.assertIn("commit def5678,", read(report))
+        self.assertNotIn("Half of it.", read(report))
+        self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
 
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""
@@ -478,20 +527,6 @@ class Publish(unittest.TestCase):
         self.assertIn("No report is published yet", read(empty, "README.md"))
 
 
-class Modules(unittest.TestCase):
-    """Of the scripts' own functions."""
-
-    @classmethod
-    def setUpClass(cls):
-        sys.path.insert(0, REPORTS)
-        import claims
-        import conditions
-        import rerun
-        import rows
-        import tables
-        cls.claims, cls.conditions, cls.rerun, cls.rows, cls.tables = claims, conditions, rerun, rows, tables
-
-
 class Figures(Modules):
     """What the tables make of rows."""
 
@@ -575,6 +610,32 @@ class Figures(Modules):
                               ([(wide, calm), (two, calm)], "2.00× to 3.00×<sup>W</sup>")):
             self.assertEqual(self.tables.spread(figures, self.rows.Doubts()), text)
 
+    def test_wide_ratios(self):
+        """In no block is a ratio whose interval is wide without the letter that says so."""
+        reports = self.rows.load(REPORTS)
+        for report in reports:
+            for r in report.rows:
+                r["n_samples"] = 9  # times are sure
+                for end, factor in (("_lo", 0.9), ("_hi", 1.1)):
+                    if r.get("t_median_ns"):
+                        r[f"t_ci{end}_ns"] = (1 + (factor - 1) / 2.1) * r["t_median_ns"]
+                    for column in ("speedup_vs_masked", "vs_no_skip", "vs_softmax", "vs_framework"):
+                        if r.get(column):
+                            r[column + end] = factor * r[column]
+        ranked = sorted(reports, key=lambda r: r.rank())
+        found = 0
+        for block in (self.tables.figures_block(ranked), self.tables.list_block(reports),
+                      self.claims.claims_block(ranked)):
+            for line in block:
+                if line.startswith("- **"):  # sentences, with no intervals
+                    figures = re.findall(r"[\d.]+×(?:<sup>[\w,]*</sup>)?", line)
+                else:
+                    figures = re.findall(r"(?:×|difference) \([\d.]+–[\d.]+\).*?(?=[|;×]|<br>|$)", line)
+                for figure in figures:
+                    self.assertRegex(figure, r"<sup>(\w,)*W(,\w)*</sup>", line)
+                found += len(figures)
+        self.assertGreater(found, 300)
+
     def test_table_of_layers(self):
         """A column a device, whatever report has the row; what a command needs orders the layers."""
         def row(layer, window="own", **more):
@@ -622,9 +683,14 @@ class Conditions(Modules):
     """Which rows a report can be without."""
 
     def test_matching(self):
-        rows = [{"r": 1.2000000476837158, "causal": True, "peer": None, "seq_q": 64, "flags": "busy,near-floor"},
-                {"r": 2.0, "causal": False, "peer": "sdpa", "seq_q": 128, "flags": "", "device_name": "AMD EPYC 9"}]
-        for condition, found in (("r=2", [1]), ("r=1.2", [0]), ("r=1.21 r<=3", None), ("causal=true", [0]),
+        rows = [{"r": 1.2000000476837158, "causal": True, "peer": None, "seq_q": 64, "flags": "busy,near-floor",
+                 "window": "63.1660118", "data_hash": "1234567890123"},
+                {"r": 2.0, "causal": False, "peer": "sdpa", "seq_q": 128, "flags": "", "device_name": "AMD EPYC 9",
+                 "window": "inf", "data_hash": "1234567890124"}]
+        for condition, found in (("r=2", [1]), ("r=1.2", [0]), ("r<=1.2", [0]), ("r=1.20001", None), ("r<=1.19999", None),
+                                 ("window<=64", [0]), ("window=63.16601180", [0]), ("window=inf", [1]), ("window=63*", [0]),
+                                 ("data_hash=1234567890124", [1]), ("seq_q=1_28", None), ("seq_q<=1_28", None),
+                                 ("seq_q<=nan", None), ("causal=true", [0]),
                                  ("causal=false", [1]), ("causal<=1", None), ("peer=", [0]), ("peer=?*", [1]),
                                  ("device_name='AMD EPYC*'", [1]), ("seq_q<=64", [0]), ("seq_q<=1.28e2", [0, 1]),
                                  ("seq_q=6*", [0]), ("flags=*near-floor*", [0]), ("r<=3 peer=", [0])):
@@ -759,7 +825,7 @@ class Make(unittest.TestCase):
         self.root = os.path.join(self.dir, "root")
         self.reports = os.path.join(self.root, "results", "reports")
         os.makedirs(self.reports)
-        for name in ("make.sh", "publish.py", "tables.py", "rows.py", "claims.py", "README.md", "claims.md"):
+        for name in ("make.sh", "publish.py", "conditions.py", "tables.py", "rows.py", "claims.py", "README.md", "claims.md"):
             shutil.copy(os.path.join(REPORTS, name), self.reports)
         for name in ("README.md", os.path.join("results", "README.md")):
             shutil.copy(os.path.join(ROOT, name), os.path.join(self.root, name))
@@ -818,6 +884,22 @@ esac
                              ["a-cpu", "a-cpu-trained", "a-cpu-traces"])
             self.assertEqual(sweeps[-1][-1], "workload=" + ",".join(parts + more))
         self.assertEqual(read(said).splitlines(), 2 * [f"{n} {n}" for n in ("a-cpu", "a-cpu-trained", "a-cpu-traces")])
+
+    def test_a_note_is_asked_for_before_the_sweep(self):
+        """A report that has one would be replaced after half an hour of measuring."""
+        said = os.path.join(self.dir, "published")
+        write(f"#!/bin/sh\necho $2 $3 \\'$4\\' >>'{said}'\n", self.reports, "publish.py")
+        write("", self.reports, "tables.py")
+        folder = os.path.join(self.reports, "a-cpu-traces")
+        os.makedirs(folder)
+        write('{"published_note": "Half of it."}', folder, "run.json")
+        p, sweeps = self.make("ref:0")
+        self.assertEqual((p.returncode, sweeps), (2, []))
+        self.assertIn("a-cpu-traces has a note", p.stderr)
+        for note in ("", "Some."):
+            p, sweeps = self.make("ref:0", NOTE=note)
+            self.assertEqual((p.returncode, len(sweeps)), (0, 3), p.stderr)
+            self.assertIn(f"a-cpu-traces --note '{note}'\n", read(said))
 
     def test_a_sweep_of_other_layers_is_not_resumed(self):
         folder = os.path.join(self.dir, "of", "mine", "a-cpu-traces")

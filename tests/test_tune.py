@@ -9,6 +9,7 @@ Usage: test_tune.py TUNER HARNESS [KILLS [TEST...]]
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -157,6 +158,26 @@ class Search(Tune):
             self.assertEqual(after[cut], lines[cut][:100] + b"\n", kind)
             again = [json.loads(line) for line in after[:cut] + after[cut + 1:]]
             self.assertEqual(self.path(again), whole[:cut] + whole[min(cut, race):], kind)
+
+    def test_a_full_disk_takes_no_part_of_a_race(self):
+        whole = self.path(self.tune("--inject", "fixed-times"))
+        with open(self.records, "rb") as f:
+            lines = f.read().splitlines(keepends=True)
+        before = b"".join(lines[:-4])
+        with open(self.records, "wb") as f:
+            f.write(before)
+        size = len(before) + len(lines[-4]) * 3 // 2  # there is room for one of four
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+        p = subprocess.run(self.command("--inject", "fixed-times", "--resume"), capture_output=True, text=True,
+                           timeout=WAIT, env=self.env, preexec_fn=limit)
+        self.assertEqual(p.returncode, 5, p.stderr)
+        self.assertIn(self.records + ": No space left", p.stderr)
+        with open(self.records, "rb") as f:
+            self.assertEqual(f.read(), before)
+        self.assertEqual(self.path(self.tune("--inject", "fixed-times", "--resume")), whole)
 
     def test_a_slow_default_is_replaced(self):
         # Half of a 64 x 64 tile over 64 causal keys is for nothing: smaller ones are far ahead.

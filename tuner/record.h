@@ -112,8 +112,8 @@ struct scr_record_file;
 int scr_record_file_open(const char *path, struct scr_record_file **out, char *why,
                          size_t why_size);
 /*
- * All n by one write and one fsync: what must not be there in part. SCR_OK; SCR_ERR_INVALID (errno
- * says why), SCR_ERR_NO_MEMORY.
+ * All n by one write and one fsync: a disk that is full takes none of them, and a kill seldom leaves
+ * a part. SCR_OK; SCR_ERR_INVALID (errno says why), SCR_ERR_NO_MEMORY.
  */
 int scr_record_file_append(struct scr_record_file *f, const struct scr_record *r, size_t n);
 void scr_record_file_close(struct scr_record_file **f);

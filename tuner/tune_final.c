@@ -390,7 +390,7 @@ int scr_tune_final_of_all(struct scr_tune *t, size_t shape, const struct scr_rec
     best->best = true;
     set_gain(best, outcome.gain);
     race[n_race++] = *best;
-    /* At once: a run that is resumed would find half a race and add a whole one. */
+    /* At once: where a kill leaves a part of a race, a resumed run adds a whole one to it. */
     scr_tune_keep(t, race, n_race);
     return t->end == SCR_TUNE_GOES_ON ? SCR_OK : SCR_ERR_DEVICE;
 }

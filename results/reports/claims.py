@@ -5,7 +5,8 @@ A claim is a function that gives lines (figure, verdict), from the first report 
 """
 import math
 
-from rows import (SCREENING, SOFTMAX, WHOLE_LAYER, Commands, is_layer, is_skip, layer_kind, note_lines, number, ratio_of, skip_of)
+from rows import (SCREENING, SOFTMAX, WHOLE_LAYER, Commands, Ratio, is_layer, is_skip, layer_kind, note_lines, number, ratio_of,
+                  skip_of)
 
 PAPER = "[arXiv:2604.01178v1](https://arxiv.org/abs/2604.01178v1)"
 PORT = "[PyTorch port of ibusan100](https://github.com/ibusan100/PyTorch-implementation-of-Screening-Attention)"
@@ -97,7 +98,7 @@ def by_chance(reports, commands):
 def slower(reports, commands):
     lines = []
     for report in reports:
-        parts, used, all_slower = [], [], True
+        parts, all_slower = [], True
         for length in SLOWER:
             want = {"workload": "planted:0.05x64", "window": "inf", "seq_q": length, "dk": 64, "dv": 64}
             softmax = report.peer(SOFTMAX, **want)
@@ -105,17 +106,15 @@ def slower(reports, commands):
                      if r.get("peer") and r["op"] == SCREENING and r["kernel"] == "eager"]
             if softmax is None or not eager or eager[0].get("t_ci_lo_ns") is None or softmax.get("t_ci_lo_ns") is None:
                 continue
-            lo = eager[0]["t_ci_lo_ns"] / softmax["t_ci_hi_ns"]
-            hi = eager[0]["t_ci_hi_ns"] / softmax["t_ci_lo_ns"]
-            all_slower &= lo > 1
-            parts.append(f"{number(eager[0]['t_median_ns'] / softmax['t_median_ns'])}× ({number(lo)}–{number(hi)}) "
-                         f"at {length}, to {softmax['kernel']}")
-            used += [eager[0], softmax]
+            ratio = Ratio(eager[0]["t_median_ns"] / softmax["t_median_ns"],
+                          eager[0]["t_ci_lo_ns"] / softmax["t_ci_hi_ns"], eager[0]["t_ci_hi_ns"] / softmax["t_ci_lo_ns"])
+            all_slower &= ratio.lo > 1
+            parts.append(f"{ratio} at {length}, to {softmax['kernel']} {commands.mark(eager[0], softmax, ratio=ratio)}")
         if parts:
             of = "at every length"
             if len(parts) < len(SLOWER):
                 of = f"at {len(parts)} of the {len(SLOWER)} lengths, the others are not measured"
-            lines.append((f"{commands.name(report)}, {report.shape['dtype']}: {'; '.join(parts)} {commands.mark(*used)}",
+            lines.append((f"{commands.name(report)}, {report.shape['dtype']}: {'; '.join(parts)}",
                           f"holds in kind: slower {of}" if all_slower else "does not hold at every length"))
     return lines
 

@@ -4,7 +4,7 @@
 A condition is words as a shell has them, all of which must be true of a row:
 
 COLUMN=VALUE    the column is that number, or its text matches the glob; an empty column is '', a truth true or false
-COLUMN<=NUMBER  the column is a number, at most that one
+COLUMN<=NUMBER  the column is a number, at most that one; a window is where it has one
 """
 import fnmatch
 import math
@@ -19,22 +19,29 @@ class BadCondition(ValueError):
     """The text says which word is none, and why."""
 
 
-def number_of(text):
+def number_of(value):
+    """What a column or a text is as a number, or None."""
+    if isinstance(value, bool) or value is None or "_" in str(value):
+        return None
     try:
-        return float(text)
+        number = float(value)
     except ValueError:
         return None
-
-
-def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return None if math.isnan(number) else number
 
 
 def same(value, text):
-    if is_number(value) and number_of(text) is not None:
-        return math.isclose(value, number_of(text), rel_tol=ALIKE)
+    known, wanted = number_of(value), number_of(text)
+    if known is not None and wanted is not None:
+        # Digits that are kept as text, such as a hash's, are all meant.
+        return known == wanted if isinstance(value, str) else math.isclose(known, wanted, rel_tol=ALIKE)
     shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return fnmatch.fnmatchcase(shown, text)
+
+
+def at_most(value, most):
+    number = number_of(value)
+    return number is not None and (number <= most or math.isclose(number, most, rel_tol=ALIKE))
 
 
 def word_of(word, columns):
@@ -49,7 +56,7 @@ def word_of(word, columns):
     most = number_of(text)
     if most is None:
         raise BadCondition(f"'{word}': {text or 'nothing'} is not a number")
-    return lambda row: is_number(row.get(column)) and row[column] <= most
+    return lambda row: at_most(row.get(column), most)
 
 
 def matching(rows, condition):

@@ -7,9 +7,10 @@
 # and the device is a CUDA one or the processors; PEERS=0 leaves them out.
 #   HARNESS  the program, default build/harness/harness    WORK  the sweeps' own folders, default build/reports
 #   COMMIT   the commit of a build that does not know its own
+#   NOTE     stands first in all three; where a published one has a note it must be said, and may be empty
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    sed -n '3,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 device=$1 name=$2
@@ -57,6 +58,12 @@ case $commit in
             "build it from a clean checkout, or name the commit by COMMIT"
         ;;
 esac
+
+for report in "$name" "$name-trained" "$name-traces"; do
+    if [ -z "${NOTE+said}" ] && grep -q '"published_note"' "results/reports/$report/run.json" 2>/dev/null; then
+        fail 2 "results/reports/$report has a note, and would be replaced: say another by NOTE, or none by NOTE="
+    fi
+done
 
 # Times of processors scatter more than those of GPUs. The third line of a device says what it is and has.
 is_cpu()
@@ -108,7 +115,7 @@ sweep()
 
 publish()
 {
-    results/reports/publish.py "$work/$1" "$1" ${COMMIT:+--commit "$COMMIT"}
+    results/reports/publish.py "$work/$1" "$1" ${COMMIT:+--commit "$COMMIT"} ${NOTE+--note "$NOTE"}
 }
 
 sweep "$name" --preset full

@@ -11,14 +11,16 @@ NAME      DEVICE-BACKEND, such as nvidia-h100-cuda, with -trained or -traces beh
 --note    what a reader must know of this report, a sentence; it stands first in report.md, in the list of reports and below
           the figures of README.md
 --without rows that would not come out again, as is known; --note must say why. 'peer=?* seq_q<=4096' are those of peers
-          up to 4096 tokens (conditions.py has the words). Of the others the harness (HARNESS, default
-          build/harness/harness) makes report and pictures anew; run.json has how many were left out, and by which words
+          up to 4096 tokens (conditions.py has the words; columns are as they are published, paths shortened). Of the
+          others the harness (HARNESS, default build/harness/harness) makes report and pictures anew; report.md and
+          run.json (left_out) say how many were left out, and by which words
 
 Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*.svg; all else is made from the rows
 (harness --plot) or of no use elsewhere. What names the user's machine goes, from the columns and texts that can have
 it: files outside the folder where the command was given have their last names alone, the program is where a build in
 the project's root has it, the host is NAME, the user is user. Where a home, the user's name or the host's is left in a
-file nothing is published. A report is replaced as a whole.
+file nothing is published. A report is replaced as a whole; one that has a note only by a command that says a note, which
+may be empty.
 """
 import argparse
 import getpass
@@ -43,7 +45,8 @@ A_HOME = re.compile(rf"/(?:home|Users)/{PART}|(?<![\w.])/root\b")
 KERNEL_BUILD = re.compile(r"\b(Linux \d+\.\d+)\S*")  # what follows says whose build it is
 KEPT_EMPTY = {"peer", "reason"}  # readers of the rows may look at these without asking
 PERSONAL = ("repro", "reason", "workload")  # the columns of a row that can name the machine; of a run:
-PERSONAL_OF_RUN = ("options", "machine", "binding", "note", "left_out")
+PERSONAL_OF_RUN = ("options", "machine", "binding", "note")
+ALL_ROWS = "has every row with all its columns"  # as a sweep's report says
 SYSTEM_FOLDERS = ("/usr/", "/opt/", "/etc/", "/dev/", "/lib/")
 
 
@@ -169,7 +172,7 @@ def title(run, rows):
 
 
 def check(run, rows, partial, commit):
-    if "published_note" in run or "left_out" in run:
+    if "cwd" not in run["options"]:  # see write_report
         raise Refused("it is published already: the folder that the sweep has written is what it takes")
     if all(r.get("peer") for r in rows):
         raise Refused("it has no rows of the harness's own")
@@ -183,16 +186,15 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def leave_out(folder, rows, without, into):
+def leave_out(folder, rows, without, names, into):
     """The folder of a sweep without some of its rows, with report and pictures of the others; returns these."""
-    kept = rows
-    for condition in without:
-        gone = {id(r) for r in matching(rows, condition)}
-        kept = [r for r in kept if id(r) not in gone]
+    published = [names.clean_keys(r, PERSONAL) for r in rows]
+    gone = [id(r) for condition in without for r in matching(published, condition)]
+    kept = [r for r, clean in zip(rows, published) if id(clean) not in gone]
     if all(r.get("peer") for r in kept):
         raise Refused("--without would leave no rows of the harness's own")
-    # Pictures of what is gone would stay; a report is made anew only where there is a page beside it.
-    shutil.copytree(folder, into, ignore=shutil.ignore_patterns("plots", "rows.jsonl"))
+    # What is made of the rows is made again. --plot writes a report only where there is a page.
+    shutil.copytree(folder, into, ignore=shutil.ignore_patterns("plots", "rows.jsonl", "report.md"))
     with open(os.path.join(into, "report.html"), "a", encoding="utf-8"):
         pass
     with open(os.path.join(into, "rows.jsonl"), "w", encoding="utf-8") as f:
@@ -204,25 +206,48 @@ def leave_out(folder, rows, without, into):
     return kept
 
 
+def check_note(into, note):
+    """A note is not lost by chance, nor what it says of rows that are left out."""
+    header = os.path.join(into, "run.json")
+    if note is not None or not os.path.exists(header):
+        return
+    with open(header, encoding="utf-8") as f:
+        before = json.load(f).get("published_note")
+    if before:
+        raise Refused(f"a report that has a note would be replaced; say --note, which may be empty. It says: {before}")
+
+
 def publish(folder, name, reports, commit=None, partial=False, note=None, without=()):
     """The files of a report; returns its folder."""
+    check_note(os.path.join(reports, name), note)
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
     rows = read_rows(folder)
     check(run, rows, partial, commit)
+    names = Names(run, rows, name)
     if not without:
-        return write_report(folder, run, rows, name, reports, commit, note)
+        return write_report(folder, run, rows, names, reports, commit, note)
     if not note:
         raise Refused("rows are left out for a reason: say it by --note")
     with tempfile.TemporaryDirectory() as aside:
         rest = os.path.join(aside, "rest")
-        kept = leave_out(folder, rows, without, rest)
+        kept = leave_out(folder, rows, without, names, rest)
         run["left_out"] = {"rows": len(rows) - len(kept), "where": list(without)}
-        return write_report(rest, run, kept, name, reports, commit, note)
+        return write_report(rest, run, kept, names, reports, commit, note)
 
 
-def write_report(folder, run, rows, name, reports, commit, note):
-    names = Names(run, rows, name)
+def tell(report, run, rows, note):
+    """The report with what it is of, what a reader must know of it, and which rows it has."""
+    said, rest = [f"# {title(run, rows)}"] + [note] * bool(note), "every row"
+    if "left_out" in run:
+        n, where = run["left_out"]["rows"], "`; `".join(run["left_out"]["where"])
+        said.append(f"{n} of the sweep's {n + len(rows)} rows are left out: `{where}`.")
+        rest = "each row that is left"
+    report = re.sub(r"\A# .*", lambda m: "\n\n".join(said), report)
+    return report.replace(ALL_ROWS, f"has {rest}, without columns that are empty,")
+
+
+def write_report(folder, run, rows, names, reports, commit, note):
     with open(os.path.join(folder, "report.md"), encoding="utf-8") as f:
         report = names.clean(f.read())
     drawn = [file for file in sorted(os.listdir(os.path.join(folder, "plots"))) if file.endswith(".svg")]
@@ -231,16 +256,16 @@ def write_report(folder, run, rows, name, reports, commit, note):
     if commit:
         report = report.replace(f"commit {run['commit']},", f"commit {commit},")
         run["commit"] = commit
-    report = re.sub(r"\A# .*", lambda m: f"# {title(run, rows)}" + (f"\n\n{note}" if note else ""), report)
+    report = tell(report, run, rows, note)
     report = KERNEL_BUILD.sub(r"\1", report)
     run = names.clean_keys(run, PERSONAL_OF_RUN)
-    run["options"].pop("cwd", None)
-    run["machine"].update(host=name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))
+    run["options"].pop("cwd")
+    run["machine"].update(host=names.name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))
     if note:
         run["published_note"] = note
-    into = os.path.join(reports, name)
+    into = os.path.join(reports, names.name)
     # Beside the old report, which stays until all of the new one is there.
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=reports) as aside:
+    with tempfile.TemporaryDirectory(prefix=f".{names.name}-", dir=reports) as aside:
         new, old = os.path.join(aside, "new"), os.path.join(aside, "old")
         os.makedirs(os.path.join(new, "plots"))
         with open(os.path.join(new, "report.md"), "w", encoding="utf-8") as f:

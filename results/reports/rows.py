@@ -230,9 +230,9 @@ class Doubts:
     def __init__(self):
         self.used = set()
 
-    def mark(self, *rows, apart=False, ratio=None):
+    def mark(self, *rows, ratio=None):
         """ratio: the figure, where it is one."""
-        known = {flag for r in rows if r for flag in doubts(r)} | ({"apart"} if apart else set())
+        known = {flag for r in rows if r for flag in doubts(r)}
         if ratio and ratio.is_wide():
             known.add("wide-interval")
         found = [flag for flag in DOUBTS if flag in known]
@@ -259,10 +259,10 @@ class Commands:
             self.reports.append(report)
         return report.label() + dagger(report)
 
-    def mark(self, *rows, timed=True, beside=None, apart=False, ratio=None):
+    def mark(self, *rows, timed=True, beside=None, ratio=None):
         """
         The numbers of the rows' commands, each with the letters of its doubts where the figure is one of times.
-        beside: a row that the figure needs, too, whose command stands elsewhere. apart: the two were not timed in turns.
+        beside: a row that the figure needs, too, whose command stands elsewhere.
         ratio: the figure, where it is one.
         """
         marks = []
@@ -270,7 +270,7 @@ class Commands:
             command = command_of(r)
             if command not in self.list:
                 self.list.append(command)
-            letters = self.doubts.mark(r, beside, apart=apart, ratio=ratio) if timed else ""
+            letters = self.doubts.mark(r, beside, ratio=ratio) if timed else ""
             marks.append(f"[{self.list.index(command) + 1}]{letters}")
         return " ".join(marks)
 
