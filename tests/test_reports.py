@@ -104,6 +104,7 @@ class Tree(Modules):
         self.assertGreater(found, 0)
 
     def test_reports_are_whole(self):
+        columns = {column for report in self.rows.load(REPORTS) for row in report.rows for column in row}
         for name in sorted(os.listdir(REPORTS)):
             folder = os.path.join(REPORTS, name)
             if not os.path.exists(os.path.join(folder, "rows.jsonl")):
@@ -117,10 +118,17 @@ class Tree(Modules):
             left_out = run.get("left_out", {"rows": 0, "where": []})
             self.assertEqual(run["rows"], rows + left_out["rows"], name)
             self.assertIn("has each row that is left" if left_out["rows"] else "has every row, without columns", report, name)
+            head = [run["published_note"]] if "published_note" in run else []
+            if left_out["rows"]:
+                head.append(f"{left_out['rows']} of the sweep's {run['rows']} rows are left out: "
+                            f"`{'`; `'.join(left_out['where'])}`.")
+            self.assertEqual(report.split("\n\n")[1:][:len(head)], head, name)
+            self.assertEqual("rows are left out: " in report, left_out["rows"] > 0, name)
             for condition in left_out["where"]:
-                self.assertIn(f"`{condition}`", report, name)
-                with self.assertRaises(self.conditions.BadCondition, msg=f"{name}: {condition}"):
-                    self.conditions.matching(list(map(json.loads, read(folder, "rows.jsonl").splitlines())), condition)
+                # With a row that has every column, so that no word is refused for want of one.
+                every = [dict.fromkeys(columns), *map(json.loads, read(folder, "rows.jsonl").splitlines())]
+                with self.assertRaisesRegex(self.conditions.BadCondition, "no such row", msg=f"{name}: {condition}"):
+                    self.conditions.matching(every, condition)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
             self.assertEqual(len(re.findall(r"\]\(plots/", report)), len(os.listdir(os.path.join(folder, "plots"))), name)
@@ -223,12 +231,13 @@ class Publish(unittest.TestCase):
     def test_note(self):
         """What a reader must know stands first, and in the list; whose build a kernel is stands nowhere."""
         self.put(machine={**self.run_json["machine"], "os": "Linux 6.18.44-fc-v1-gpu x86_64"})
-        p = self.publish("--commit", "abc1234", "--note", "Half of it is missing: \\1.")
+        note = "Half of it is missing: \\1. Linux 6.8.0-x, too."
+        p = self.publish("--commit", "abc1234", "--note", note)
         self.assertEqual(p.returncode, 0, p.stderr)
         folder = os.path.join(self.reports, "a-cpu-ref")
-        self.assertRegex(read(folder, "report.md"), r"\A# .*\n\nHalf of it is missing: \\1\.\n")
+        self.assertEqual(read(folder, "report.md").split("\n\n")[1], note)
         run = json.loads(read(folder, "run.json"))
-        self.assertEqual((run["published_note"], run["machine"]["os"]), ("Half of it is missing: \\1.", "Linux 6.18 x86_64"))
+        self.assertEqual((run["published_note"], run["machine"]["os"]), (note, "Linux 6.18 x86_64"))
         for name in ("README.md", "results/reports/README.md", "results/reports/claims.md"):
             write(read(ROOT, name), self.dir, name)
         self.assertEqual(script("tables.py", "--reports", self.reports, "--root", self.dir).returncode, 0)
@@ -305,7 +314,7 @@ class Publish(unittest.TestCase):
         self.assertEqual(p.returncode, 1)
         self.assertIn("of its rows are wrong", p.stderr)
         self.put_rows(rows)
-        for more in (("--note", "x", "--without", "kernel=dense"), ("--note", "")):
+        for more in ((), ("--note", "x", "--without", "kernel=dense")):
             self.assertEqual(self.publish("--commit", "abc1234", *more, HARNESS=HARNESS).returncode, 0)
             p = script("publish.py", os.path.join(self.reports, "a-cpu-ref"), "b-cpu-ref", "--reports", self.reports,
                        "--commit", "abc1234")
@@ -324,6 +333,21 @@ class Publish(unittest.TestCase):
         self.assertIn("commit def5678,", read(report))
         self.assertNotIn("Half of it.", read(report))
         self.assertEqual(self.publish("--commit", "abc1234").returncode, 0)
+
+    def test_rows_do_not_come_back_by_chance(self):
+        """Neither those of this sweep, nor under a note that says that they are gone."""
+        without = ("--without", "kernel=dense seq_q<=64")
+        began = self.run_json["start"]
+        for start, note, said in ((began, "Gone.", "this note"), (began, "", "this sweep"),
+                                  ("2026-11-27T00:00:00Z", "Gone.", "this note")):
+            self.put()
+            self.assertEqual(self.publish("--commit", "abc1234", "--note", "Gone.", *without, HARNESS=HARNESS).returncode, 0)
+            self.put(start=start)
+            p = self.publish("--commit", "abc1234", "--note", note)
+            self.assertEqual(p.returncode, 1, (start, note))
+            self.assertIn(said, p.stderr)
+            self.assertIn("say --without 'kernel=dense seq_q<=64', or remove", p.stderr)
+        self.assertEqual(self.publish("--commit", "abc1234", "--note", "All are there.").returncode, 0)
 
     def test_names(self):
         """Names and paths of any form go where they can be, and nothing else changes its name."""
@@ -654,7 +678,8 @@ class Figures(Modules):
         reports = [report("A", "a-traces", whole, part), report("A", "a-trained", made, none), report("B", "b-trained", made)]
         lines = self.tables.layer_lines(reports, self.rows.Commands())
         none["speedup_vs_masked_hi"] = 5.6  # the ratio that is made of it is wide, too
-        self.assertRegex("\n".join(self.tables.layer_lines(reports, self.rows.Commands())), r"0.80× \(0.71–0.8\d\) \[2\]<sup>F,W</sup>")
+        self.assertRegex("\n".join(self.tables.layer_lines(reports, self.rows.Commands())),
+                         r"0.80× \(0.71–0.8\d\) \[2\]<sup>F,W</sup>")
         self.assertEqual(lines[2], "| | A | B |")
         heads = [line for line in lines if line.startswith("| **")]
         names = [re.search(r"\*\*(.*)\*\*", line).group(1) for line in heads]
@@ -684,12 +709,13 @@ class Conditions(Modules):
 
     def test_matching(self):
         rows = [{"r": 1.2000000476837158, "causal": True, "peer": None, "seq_q": 64, "flags": "busy,near-floor",
-                 "window": "63.1660118", "data_hash": "1234567890123"},
+                 "window": "63.1660118", "data_hash": "9941331702276248", "seed": 20261126},
                 {"r": 2.0, "causal": False, "peer": "sdpa", "seq_q": 128, "flags": "", "device_name": "AMD EPYC 9",
-                 "window": "inf", "data_hash": "1234567890124"}]
+                 "window": "inf", "data_hash": "9941331702276249", "seed": 20261127}]
         for condition, found in (("r=2", [1]), ("r=1.2", [0]), ("r<=1.2", [0]), ("r=1.20001", None), ("r<=1.19999", None),
                                  ("window<=64", [0]), ("window=63.16601180", [0]), ("window=inf", [1]), ("window=63*", [0]),
-                                 ("data_hash=1234567890124", [1]), ("seq_q=1_28", None), ("seq_q<=1_28", None),
+                                 ("data_hash=9941331702276249", [1]), ("data_hash<=1e30", None), ("seed=20261126", [0]),
+                                 ("seed<=20261126", [0]), ("seq_q=1_28", None), ("seq_q<=1_28", None),
                                  ("seq_q<=nan", None), ("causal=true", [0]),
                                  ("causal=false", [1]), ("causal<=1", None), ("peer=", [0]), ("peer=?*", [1]),
                                  ("device_name='AMD EPYC*'", [1]), ("seq_q<=64", [0]), ("seq_q<=1.28e2", [0, 1]),
@@ -888,18 +914,25 @@ esac
     def test_a_note_is_asked_for_before_the_sweep(self):
         """A report that has one would be replaced after half an hour of measuring."""
         said = os.path.join(self.dir, "published")
-        write(f"#!/bin/sh\necho $2 $3 \\'$4\\' >>'{said}'\n", self.reports, "publish.py")
+        write(f"#!/bin/sh\nshift; printf '%s|' $# \"$@\" >>'{said}'\n", self.reports, "publish.py")
         write("", self.reports, "tables.py")
-        folder = os.path.join(self.reports, "a-cpu-traces")
-        os.makedirs(folder)
-        write('{"published_note": "Half of it."}', folder, "run.json")
-        p, sweeps = self.make("ref:0")
-        self.assertEqual((p.returncode, sweeps), (2, []))
-        self.assertIn("a-cpu-traces has a note", p.stderr)
-        for note in ("", "Some."):
+        names = ("a-cpu", "a-cpu-trained", "a-cpu-traces")
+        for name in names:
+            folder = os.path.join(self.reports, name)
+            os.makedirs(folder)
+            write('{"published_note": "Half of it."}', folder, "run.json")
+            p, sweeps = self.make("ref:0")
+            self.assertEqual((p.returncode, sweeps), (2, []))
+            self.assertIn(f"{name} has a note", p.stderr)
+            shutil.rmtree(folder)
+        p, _ = self.make("ref:0")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(read(said), "".join(f"1|{name}|" for name in names))
+        for note in ("", "It's * of two words."):
+            os.remove(said)
             p, sweeps = self.make("ref:0", NOTE=note)
             self.assertEqual((p.returncode, len(sweeps)), (0, 3), p.stderr)
-            self.assertIn(f"a-cpu-traces --note '{note}'\n", read(said))
+            self.assertEqual(read(said), "".join(f"3|{name}|--note|{note}|" for name in names))
 
     def test_a_sweep_of_other_layers_is_not_resumed(self):
         folder = os.path.join(self.dir, "of", "mine", "a-cpu-traces")

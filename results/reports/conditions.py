@@ -11,37 +11,47 @@ import math
 import re
 import shlex
 
-# In the rows r is what a float of 32 bits has of it.
-ALIKE = 1e-6
+ALIKE = 1e-6  # in the rows r is what a float of 32 bits has of it
+TEXTS = {"window"}  # the columns that have numbers as text; in others digits are a name, as a hash is
 
 
 class BadCondition(ValueError):
     """The text says which word is none, and why."""
 
 
-def number_of(value):
-    """What a column or a text is as a number, or None."""
-    if isinstance(value, bool) or value is None or "_" in str(value):
-        return None
+def number_of(text):
+    """The number that a text is, or None."""
     try:
-        number = float(value)
+        number = float(text)
     except ValueError:
         return None
-    return None if math.isnan(number) else number
+    return None if math.isnan(number) or "_" in text else number
 
 
-def same(value, text):
-    known, wanted = number_of(value), number_of(text)
-    if known is not None and wanted is not None:
-        # Digits that are kept as text, such as a hash's, are all meant.
-        return known == wanted if isinstance(value, str) else math.isclose(known, wanted, rel_tol=ALIKE)
+def number_in(row, column):
+    """The number that a column has, or None."""
+    value = row.get(column)
+    if column in TEXTS and isinstance(value, str):
+        return number_of(value)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def alike(number, wanted):
+    """Counts are all their digits."""
+    return number == wanted or isinstance(number, float) and math.isclose(number, wanted, rel_tol=ALIKE)
+
+
+def same(row, column, text):
+    value, number, wanted = row.get(column), number_in(row, column), number_of(text)
+    if number is not None and wanted is not None:
+        return alike(number, wanted)
     shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return fnmatch.fnmatchcase(shown, text)
 
 
-def at_most(value, most):
-    number = number_of(value)
-    return number is not None and (number <= most or math.isclose(number, most, rel_tol=ALIKE))
+def at_most(row, column, most):
+    number = number_in(row, column)
+    return number is not None and (number <= most or alike(number, most))
 
 
 def word_of(word, columns):
@@ -52,11 +62,11 @@ def word_of(word, columns):
     if column not in columns:
         raise BadCondition(f"'{word}': the rows have no column {column}")
     if how == "=":
-        return lambda row: same(row.get(column), text)
+        return lambda row: same(row, column, text)
     most = number_of(text)
     if most is None:
         raise BadCondition(f"'{word}': {text or 'nothing'} is not a number")
-    return lambda row: at_most(row.get(column), most)
+    return lambda row: at_most(row, column, most)
 
 
 def matching(rows, condition):

@@ -7,7 +7,7 @@
 # and the device is a CUDA one or the processors; PEERS=0 leaves them out.
 #   HARNESS  the program, default build/harness/harness    WORK  the sweeps' own folders, default build/reports
 #   COMMIT   the commit of a build that does not know its own
-#   NOTE     stands first in all three; where a published one has a note it must be said, and may be empty
+#   NOTE     stands first in all three; where a published one has a note it must be said, and may be empty: none
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
@@ -61,7 +61,8 @@ esac
 
 for report in "$name" "$name-trained" "$name-traces"; do
     if [ -z "${NOTE+said}" ] && grep -q '"published_note"' "results/reports/$report/run.json" 2>/dev/null; then
-        fail 2 "results/reports/$report has a note, and would be replaced: say another by NOTE, or none by NOTE="
+        fail 2 "results/reports/$report has a note, and would be replaced: say one for all three by NOTE='...', or none" \
+            "by NOTE=; where they differ, or rows are to be left out, sweep and publish by hand"
     fi
 done
 

@@ -20,7 +20,7 @@ Taken over are report.md, rows.jsonl without empty columns, run.json and plots/*
 it: files outside the folder where the command was given have their last names alone, the program is where a build in
 the project's root has it, the host is NAME, the user is user. Where a home, the user's name or the host's is left in a
 file nothing is published. A report is replaced as a whole; one that has a note only by a command that says a note, which
-may be empty.
+may be empty, and rows that were left out of a sweep, or for a note, do not come back under it.
 """
 import argparse
 import getpass
@@ -206,24 +206,29 @@ def leave_out(folder, rows, without, names, into):
     return kept
 
 
-def check_note(into, note):
-    """A note is not lost by chance, nor what it says of rows that are left out."""
+def check_replaced(into, run, note, without):
+    """A note is not lost by chance, nor do rows come back by chance that were left out."""
     header = os.path.join(into, "run.json")
-    if note is not None or not os.path.exists(header):
+    if not os.path.exists(header):
         return
     with open(header, encoding="utf-8") as f:
-        before = json.load(f).get("published_note")
-    if before:
-        raise Refused(f"a report that has a note would be replaced; say --note, which may be empty. It says: {before}")
+        old = json.load(f)
+    known = old.get("published_note")
+    if known and note is None:
+        raise Refused(f"a report that has a note would be replaced; say --note, which may be empty. It says: {known}")
+    if "left_out" in old and not without and (old["start"] == run["start"] or note == known):
+        words = " ".join(f"--without {shlex.quote(condition)}" for condition in old["left_out"]["where"])
+        raise Refused(f"the report that would be replaced has this {'note' if note == known else 'sweep'} with rows left out; "
+                      f"say {words}, or remove {into} first")
 
 
 def publish(folder, name, reports, commit=None, partial=False, note=None, without=()):
     """The files of a report; returns its folder."""
-    check_note(os.path.join(reports, name), note)
     with open(os.path.join(folder, "run.json"), encoding="utf-8") as f:
         run = json.load(f)
     rows = read_rows(folder)
     check(run, rows, partial, commit)
+    check_replaced(os.path.join(reports, name), run, note, without)
     names = Names(run, rows, name)
     if not without:
         return write_report(folder, run, rows, names, reports, commit, note)
@@ -256,8 +261,7 @@ def write_report(folder, run, rows, names, reports, commit, note):
     if commit:
         report = report.replace(f"commit {run['commit']},", f"commit {commit},")
         run["commit"] = commit
-    report = tell(report, run, rows, note)
-    report = KERNEL_BUILD.sub(r"\1", report)
+    report = tell(KERNEL_BUILD.sub(r"\1", report), run, rows, note)
     run = names.clean_keys(run, PERSONAL_OF_RUN)
     run["options"].pop("cwd")
     run["machine"].update(host=names.name, topology=None, os=KERNEL_BUILD.sub(r"\1", run["machine"].get("os") or ""))

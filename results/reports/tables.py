@@ -260,9 +260,9 @@ def layer_lines(reports, commands):
              "[are not](results/reports/README.md#recorded-layers). *% alive*: of the pairs inside mask and window. *The "
              "threshold alone* is against the same kernel with the same parameters and nothing skipped but what is outside "
              "the windows; the next line is against that kernel with the parameters that the tables have for it; where those "
-             "are others, it was timed at another moment, and the ratio is the quotient of both ratios over "
-             "`masked-dense`, in turns with which each was timed. Below 1× the skipping costs more than it saves. Softmax attention, which knows no window, is held to the "
-             "fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
+             "are others, each was timed in turns with `masked-dense`, and the ratio is the quotient of the two ratios "
+             "over that. Below 1× the skipping costs more than it saves. Softmax attention, which knows no window, is held to "
+             "the fastest of ours, which may be the one that skips nothing. `sdpa-math` is PyTorch's plain fallback: on a "
              "processor it has no fused kernel for a dk that is not dv.", "",
              "| | " + " | ".join(columns) + " |",
              "|---|" + "---|" * len(columns)]
