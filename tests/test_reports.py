@@ -114,9 +114,9 @@ class Tree(Modules):
                 self.assertTrue(os.path.exists(os.path.join(folder, link)), f"{name}: {link}")
             run = json.loads(read(folder, "run.json"))
             self.assertIn(f"commit {run['commit']},", report)
-            rows = read(folder, "rows.jsonl").count("\n")
+            rows = [json.loads(line) for line in read(folder, "rows.jsonl").splitlines()]
             left_out = run.get("left_out", {"rows": 0, "where": []})
-            self.assertEqual(run["rows"], rows + left_out["rows"], name)
+            self.assertEqual(run["rows"], len(rows) + left_out["rows"], name)
             self.assertIn("has each row that is left" if left_out["rows"] else "has every row, without columns", report, name)
             head = [run["published_note"]] if "published_note" in run else []
             if left_out["rows"]:
@@ -126,9 +126,8 @@ class Tree(Modules):
             self.assertEqual("rows are left out: " in report, left_out["rows"] > 0, name)
             for condition in left_out["where"]:
                 # With a row that has every column, so that no word is refused for want of one.
-                every = [dict.fromkeys(columns), *map(json.loads, read(folder, "rows.jsonl").splitlines())]
                 with self.assertRaisesRegex(self.conditions.BadCondition, "no such row", msg=f"{name}: {condition}"):
-                    self.conditions.matching(every, condition)
+                    self.conditions.matching([dict.fromkeys(columns), *rows], condition)
             self.assertRegex(run["commit"], r"^[0-9a-f]{7,40}$|^v?[0-9.]+(-[0-9]+-g[0-9a-f]+)?$")
             self.assertIn(" --preset ", report)
             self.assertEqual(len(re.findall(r"\]\(plots/", report)), len(os.listdir(os.path.join(folder, "plots"))), name)

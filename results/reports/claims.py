@@ -144,6 +144,7 @@ def memory(reports, commands):
 
 
 def over_ours(report, peer, commands):
+    """How long a peer's softmax attention takes, held to the fastest tile-skip on its data."""
     ratio = ratio_of(peer, "vs_softmax")
     return f"{ratio} as long {commands.mark(peer, beside=report.beside(peer), ratio=ratio)}"
 

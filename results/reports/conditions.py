@@ -12,7 +12,7 @@ import re
 import shlex
 
 ALIKE = 1e-6  # in the rows r is what a float of 32 bits has of it
-TEXTS = {"window"}  # the columns that have numbers as text; in others digits are a name, as a hash is
+NUMBERS_AS_TEXT = {"window"}  # these columns; in others digits are a name, as a hash is
 
 
 class BadCondition(ValueError):
@@ -31,7 +31,7 @@ def number_of(text):
 def number_in(row, column):
     """The number that a column has, or None."""
     value = row.get(column)
-    if column in TEXTS and isinstance(value, str):
+    if column in NUMBERS_AS_TEXT and isinstance(value, str):
         return number_of(value)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
@@ -54,7 +54,8 @@ def at_most(row, column, most):
     return number is not None and (number <= most or alike(number, most))
 
 
-def word_of(word, columns):
+def test_of(word, columns):
+    """A word as a function of a row."""
     found = re.fullmatch(r"(\w+)(<=|=)(.*)", word, re.S)
     if not found:
         raise BadCondition(f"'{word}' is neither COLUMN=VALUE nor COLUMN<=NUMBER")
@@ -73,14 +74,13 @@ def matching(rows, condition):
     """The rows that the condition is true of, in their order. BadCondition where it is none, or true of none."""
     columns = {column for row in rows for column in row}
     try:
-        words = [word_of(word, columns) for word in shlex.split(condition)]
-    except BadCondition:
-        raise
+        words = shlex.split(condition)
     except ValueError as e:  # a quote that does not end
         raise BadCondition(f"'{condition}': {e}") from e
     if not words:
         raise BadCondition("a condition has no word, and would be true of every row")
-    found = [row for row in rows if all(word(row) for word in words)]
+    tests = [test_of(word, columns) for word in words]
+    found = [row for row in rows if all(test(row) for test in tests)]
     if not found:
         raise BadCondition(f"'{condition}': there is no such row")
     return found

@@ -186,11 +186,10 @@ def check(run, rows, partial, commit):
                       "clean checkout, or say --commit HASH")
 
 
-def leave_out(folder, rows, without, names, into):
+def leave_out(folder, rows, without, into):
     """The folder of a sweep without some of its rows, with report and pictures of the others; returns these."""
-    published = [names.clean_keys(r, PERSONAL) for r in rows]
-    gone = [id(r) for condition in without for r in matching(published, condition)]
-    kept = [r for r, clean in zip(rows, published) if id(clean) not in gone]
+    gone = {id(r) for condition in without for r in matching(rows, condition)}
+    kept = [r for r in rows if id(r) not in gone]
     if all(r.get("peer") for r in kept):
         raise Refused("--without would leave no rows of the harness's own")
     # What is made of the rows is made again. --plot writes a report only where there is a page.
@@ -202,7 +201,7 @@ def leave_out(folder, rows, without, names, into):
     harness = os.environ.get("HARNESS", os.path.join(HERE, "..", "..", PROGRAM))
     p = subprocess.run([harness, "--plot", into], capture_output=True, text=True, check=False)
     if p.returncode != 0:
-        raise Refused(f"of what --without leaves {harness} --plot: {p.stderr.strip().replace(into, folder)}")
+        raise Refused(f"{harness} --plot, of what --without leaves: {p.stderr.strip().replace(into, folder)}")
     return kept
 
 
@@ -230,13 +229,14 @@ def publish(folder, name, reports, commit=None, partial=False, note=None, withou
     check(run, rows, partial, commit)
     check_replaced(os.path.join(reports, name), run, note, without)
     names = Names(run, rows, name)
+    rows = [names.clean_keys(r, PERSONAL) for r in rows]
     if not without:
         return write_report(folder, run, rows, names, reports, commit, note)
     if not note:
         raise Refused("rows are left out for a reason: say it by --note")
     with tempfile.TemporaryDirectory() as aside:
         rest = os.path.join(aside, "rest")
-        kept = leave_out(folder, rows, without, names, rest)
+        kept = leave_out(folder, rows, without, rest)
         run["left_out"] = {"rows": len(rows) - len(kept), "where": list(without)}
         return write_report(rest, run, kept, names, reports, commit, note)
 
@@ -253,6 +253,7 @@ def tell(report, run, rows, note):
 
 
 def write_report(folder, run, rows, names, reports, commit, note):
+    """rows: as they are published, but for what is empty."""
     with open(os.path.join(folder, "report.md"), encoding="utf-8") as f:
         report = names.clean(f.read())
     drawn = [file for file in sorted(os.listdir(os.path.join(folder, "plots"))) if file.endswith(".svg")]
@@ -279,8 +280,7 @@ def write_report(folder, run, rows, names, reports, commit, note):
             f.write("\n")
         with open(os.path.join(new, "rows.jsonl"), "w", encoding="utf-8") as f:
             for row in rows:
-                kept = {k: v for k, v in names.clean_keys(row, PERSONAL).items()
-                        if v not in (None, "") or k in KEPT_EMPTY}
+                kept = {k: v for k, v in row.items() if v not in (None, "") or k in KEPT_EMPTY}
                 f.write(json.dumps(kept, separators=(",", ":")) + "\n")
         for file in drawn:
             shutil.copy(os.path.join(folder, "plots", file), os.path.join(new, "plots", file))
